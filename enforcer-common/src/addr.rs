@@ -1,0 +1,425 @@
+//! Addresses, prefixes, ports and protocols. The only code that knows about byte order.
+
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// An IPv4 or IPv6 address as the maps hold it: 16 bytes in network order, IPv4 as `::ffff:a.b.c.d` (RFC 4291 §2.5.5.2).
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Addr {
+    /// Four words as `bpf_sock_addr.user_ip6` has them: network order in memory.
+    words: [u32; 4],
+}
+
+/// `00 00 ff ff` in memory: the third word of an IPv4-mapped address.
+const MAPPED: u32 = u32::from_ne_bytes([0, 0, 0xff, 0xff]);
+
+impl Addr {
+    /// `::`, which the backends of a rule use for "the address that was asked for".
+    pub const UNSPECIFIED: Self = Self { words: [0; 4] };
+
+    /// From `user_ip4`: one word, network order in memory.
+    #[inline(always)]
+    pub const fn from_v4_word(word: u32) -> Self {
+        Self { words: [0, 0, MAPPED, word] }
+    }
+
+    /// From `user_ip6`: four words, network order in memory.
+    #[inline(always)]
+    pub const fn from_words(words: [u32; 4]) -> Self {
+        Self { words }
+    }
+
+    /// The four words, network order in memory.
+    #[inline(always)]
+    pub const fn words(&self) -> [u32; 4] {
+        self.words
+    }
+
+    /// The IPv4 address as one word, network order in memory; meaningful only when [`Addr::is_v4`].
+    #[inline(always)]
+    pub const fn v4_word(&self) -> u32 {
+        self.words[3]
+    }
+
+    /// Whether this is an IPv4 address (in its mapped form).
+    #[inline(always)]
+    pub const fn is_v4(&self) -> bool {
+        self.words[0] == 0 && self.words[1] == 0 && self.words[2] == MAPPED
+    }
+
+    /// `::` or `0.0.0.0`.
+    #[inline(always)]
+    pub const fn is_unspecified(&self) -> bool {
+        self.words[0] == 0
+            && self.words[1] == 0
+            && (self.words[2] == 0 || self.words[2] == MAPPED)
+            && self.words[3] == 0
+    }
+
+    /// 127.0.0.0/8, `::1`, and the unspecified addresses, which `connect` turns into loopback
+    /// (`ip_route_output_key_hash_rcu`, `tcp_v6_connect`).
+    #[inline(always)]
+    pub const fn is_local(&self) -> bool {
+        if self.is_unspecified() {
+            return true;
+        }
+        if self.is_v4() {
+            return u32::from_be(self.words[3]) >> 24 == 127;
+        }
+        self.words[0] == 0 && self.words[1] == 0 && self.words[2] == 0 && u32::from_be(self.words[3]) == 1
+    }
+
+    /// This address with all but its first `length` bits (0..=128) cleared. Loop-free arithmetic: the verifier sees four words.
+    #[inline(always)]
+    pub const fn masked(&self, length: u32) -> Self {
+        Self {
+            words: [
+                self.words[0] & mask_word(length, 0),
+                self.words[1] & mask_word(length, 32),
+                self.words[2] & mask_word(length, 64),
+                self.words[3] & mask_word(length, 96),
+            ],
+        }
+    }
+
+    /// The 16 bytes in network order.
+    pub const fn octets(&self) -> [u8; 16] {
+        let [a, b, c, d] = [
+            self.words[0].to_ne_bytes(),
+            self.words[1].to_ne_bytes(),
+            self.words[2].to_ne_bytes(),
+            self.words[3].to_ne_bytes(),
+        ];
+        [a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1], d[2], d[3]]
+    }
+
+    /// The address in the form a person writes: IPv4 as IPv4.
+    pub fn ip(&self) -> IpAddr {
+        let v6 = Ipv6Addr::from(self.octets());
+        v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4)
+    }
+}
+
+/// The part of a `length`-bit mask that falls into the word starting at bit `start`.
+#[inline(always)]
+const fn mask_word(length: u32, start: u32) -> u32 {
+    if length <= start {
+        0
+    } else if length >= start + 32 {
+        u32::MAX
+    } else {
+        (u32::MAX << (32 - (length - start))).to_be()
+    }
+}
+
+impl From<Ipv6Addr> for Addr {
+    fn from(ip: Ipv6Addr) -> Self {
+        let o = ip.octets();
+        Self {
+            words: [
+                u32::from_ne_bytes([o[0], o[1], o[2], o[3]]),
+                u32::from_ne_bytes([o[4], o[5], o[6], o[7]]),
+                u32::from_ne_bytes([o[8], o[9], o[10], o[11]]),
+                u32::from_ne_bytes([o[12], o[13], o[14], o[15]]),
+            ],
+        }
+    }
+}
+
+impl From<Ipv4Addr> for Addr {
+    fn from(ip: Ipv4Addr) -> Self {
+        Self::from_v4_word(u32::from_ne_bytes(ip.octets()))
+    }
+}
+
+impl From<IpAddr> for Addr {
+    fn from(ip: IpAddr) -> Self {
+        match ip {
+            IpAddr::V4(ip) => ip.into(),
+            IpAddr::V6(ip) => ip.into(),
+        }
+    }
+}
+
+impl Ord for Addr {
+    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
+        self.octets().cmp(&other.octets())
+    }
+}
+
+impl PartialOrd for Addr {
+    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.ip(), f)
+    }
+}
+
+impl fmt::Debug for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A masked network: no bit beyond its length is set. IPv4 lengths are stored in the mapped form, 96 higher.
+///
+/// Ordered by address, then length: everything below a prefix stands right after it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Prefix {
+    addr: Addr,
+    length: u32,
+}
+
+impl Prefix {
+    /// The network of `length` bits (of 128; an IPv4 length plus 96) that holds `addr`.
+    pub const fn new(addr: Addr, length: u32) -> Self {
+        Self { addr: addr.masked(length), length }
+    }
+
+    /// From an address and the length a person writes for its family.
+    pub fn of_ip(ip: IpAddr, length: u8) -> Self {
+        let length = if ip.is_ipv4() { 96 + length as u32 } else { length as u32 };
+        Self::new(ip.into(), length)
+    }
+
+    /// The first address.
+    pub const fn addr(&self) -> Addr {
+        self.addr
+    }
+
+    /// Bits of 128.
+    pub const fn length(&self) -> u32 {
+        self.length
+    }
+
+    /// The last address.
+    pub fn last(&self) -> Addr {
+        let words = self.addr.words();
+        let inverse = |start| !mask_word(self.length, start);
+        Addr::from_words([
+            words[0] | inverse(0),
+            words[1] | inverse(32),
+            words[2] | inverse(64),
+            words[3] | inverse(96),
+        ])
+    }
+
+    /// The network of this one address.
+    pub const fn host(addr: Addr) -> Self {
+        Self { addr, length: 128 }
+    }
+
+    /// Whether it is an IPv4 network. `::/0` is not, though it covers the mapped form of every IPv4 address.
+    #[inline(always)]
+    pub const fn is_v4(&self) -> bool {
+        self.length >= 96 && self.addr.is_v4()
+    }
+
+    /// Whether `addr` lies in this network: of the same family.
+    pub fn contains(&self, addr: &Addr) -> bool {
+        self.is_v4() == addr.is_v4() && addr.masked(self.length) == self.addr
+    }
+
+    /// Whether `other` lies in this network (every network covers itself).
+    pub fn covers(&self, other: &Self) -> bool {
+        self.is_v4() == other.is_v4()
+            && self.length <= other.length
+            && other.addr.masked(self.length) == self.addr
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_v4() {
+            write!(f, "{}/{}", self.addr, self.length - 96)
+        } else {
+            write!(f, "{}/{}", Ipv6Addr::from(self.addr.octets()), self.length)
+        }
+    }
+}
+
+impl fmt::Debug for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A port, network order in memory.
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Port(u16);
+
+impl Port {
+    /// No port: the rules of an `--allow` range without a port use it.
+    pub const ANY: Self = Self(0);
+
+    /// From a number in host order.
+    #[inline(always)]
+    pub const fn new(port: u16) -> Self {
+        Self(port.to_be())
+    }
+
+    /// From `user_port`: network order in the low 16 bits.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)] // the upper half of user_port is always zero
+    pub const fn from_ctx(user_port: u32) -> Self {
+        Self(user_port as u16)
+    }
+
+    /// As `user_port` wants it.
+    #[inline(always)]
+    pub const fn to_ctx(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// The two bytes, network order in memory.
+    #[inline(always)]
+    pub const fn raw(self) -> u16 {
+        self.0
+    }
+
+    /// The number in host order.
+    pub const fn get(self) -> u16 {
+        u16::from_be(self.0)
+    }
+}
+
+impl Ord for Port {
+    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
+        self.get().cmp(&other.get())
+    }
+}
+
+impl PartialOrd for Port {
+    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.get(), f)
+    }
+}
+
+impl fmt::Debug for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// An IP protocol number.
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Protocol(u8);
+
+impl Protocol {
+    /// Stands for TCP and UDP alike in the rules of an `--allow` range without a protocol.
+    pub const ANY: Self = Self(0);
+    /// IPPROTO_TCP; MPTCP subflows meet the hooks as TCP.
+    pub const TCP: Self = Self(6);
+    /// IPPROTO_UDP.
+    pub const UDP: Self = Self(17);
+
+    /// From an IP protocol number; the kernel's hooks give one as a word.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)] // IPPROTO_MPTCP (262) never reaches a hook: its subflows are TCP
+    pub const fn from_ctx(protocol: u32) -> Self {
+        Self(protocol as u8)
+    }
+
+    /// From an IP protocol number.
+    pub const fn new(protocol: u8) -> Self {
+        Self(protocol)
+    }
+
+    /// The IP protocol number.
+    #[inline(always)]
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+
+    /// Whether a registry can name it at all: Istio knows TCP and UDP ports only.
+    #[inline(always)]
+    pub const fn is_registrable(self) -> bool {
+        self.0 == Self::TCP.0 || self.0 == Self::UDP.0
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::TCP => f.pad("tcp"),
+            Self::UDP => f.pad("udp"),
+            Self::ANY => f.pad("any"),
+            Self(1) => f.pad("icmp"),
+            Self(58) => f.pad("icmpv6"),
+            Self(132) => f.pad("sctp"),
+            Self(136) => f.pad("udplite"),
+            Self(other) => write!(f, "{other}"),
+        }
+    }
+}
+
+impl fmt::Debug for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::string::ToString as _;
+
+    use super::*;
+
+    fn prefix(text: &str) -> Prefix {
+        let (ip, length) = text.split_once('/').unwrap();
+        Prefix::of_ip(ip.parse().unwrap(), length.parse().unwrap())
+    }
+
+    #[test]
+    fn a_prefix_holds_its_own_family_only() {
+        for (net, ip, expected) in [
+            ("10.0.0.0/8", "10.255.0.1", true),
+            ("10.0.0.0/8", "11.0.0.1", false),
+            ("0.0.0.0/0", "192.0.2.1", true),
+            ("0.0.0.0/0", "2001:db8::1", false),
+            ("::/0", "192.0.2.1", false),
+            ("::/0", "2001:db8::1", true),
+            ("2001:db8::/33", "2001:db8:7fff::1", true),
+            ("2001:db8::/33", "2001:db8:8000::1", false),
+            ("198.51.100.0/31", "198.51.100.1", true),
+            ("198.51.100.0/31", "198.51.100.2", false),
+        ] {
+            let ip: IpAddr = ip.parse().unwrap();
+            assert_eq!(prefix(net).contains(&ip.into()), expected, "{net} {ip}");
+        }
+    }
+
+    #[test]
+    fn prefixes_are_masked_printed_and_sorted_as_a_person_expects() {
+        assert_eq!(prefix("192.192.192.192/24").to_string(), "192.192.192.0/24");
+        assert_eq!(prefix("2001:db8::ff/32").to_string(), "2001:db8::/32");
+        assert_eq!(prefix("10.0.0.0/8").last().to_string(), "10.255.255.255");
+        assert!(prefix("10.0.0.0/8") < prefix("10.0.0.0/16"));
+        assert!(prefix("10.0.0.0/8").covers(&prefix("10.9.0.0/16")));
+        assert!(!prefix("10.9.0.0/16").covers(&prefix("10.0.0.0/8")));
+    }
+
+    #[test]
+    fn bytes_stay_in_network_order() {
+        let addr = Addr::from(IpAddr::from([192, 0, 2, 1]));
+        assert_eq!(addr.octets()[10..], [0xff, 0xff, 192, 0, 2, 1]);
+        assert_eq!(addr.v4_word().to_ne_bytes(), [192, 0, 2, 1]);
+        assert_eq!(Port::new(443).raw().to_ne_bytes(), [1, 187]);
+        assert_eq!(Port::from_ctx(Port::new(443).to_ctx()).get(), 443);
+    }
+}

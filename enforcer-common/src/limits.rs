@@ -1,0 +1,29 @@
+//! How much fits. Each number is what the agent accepts of compiled entries; the maps hold [`HEADROOM`] times as
+//! many, because a restarted agent builds beside what is in force, and a class that nothing points to any more
+//! lives on for a second.
+//!
+//! Only the maps that programs write are preallocated; the others take memory as they fill. The bytes per entry are
+//! the kernel's: a hash element is 48 bytes of bookkeeping plus key and value rounded up to 8, a trie node 40 plus
+//! key and value, and at worst one intermediate node for each.
+
+/// Entries of a map per entry of the registry's limit.
+pub const HEADROOM: u32 = 2;
+
+/// Workloads on this node. 48 + 8 + 8 = 64 B each: 256 KiB when full.
+pub const WORKLOADS: u32 = 4_096;
+/// (view, address) pairs. 48 + 24 + 8 = 80 B each: 40 MiB when full.
+pub const EXACT: u32 = 524_288;
+/// (view, prefix) pairs. 2 × (40 + 24 + 16) = 160 B each: 20 MiB when full.
+pub const PREFIXES: u32 = 131_072;
+/// (class, protocol, port) triples. 48 + 8 + 8 = 64 B each: 32 MiB when full.
+pub const CLASS_RULES: u32 = 524_288;
+/// (view, protocol, port) triples. 64 B each: 1 MiB when full.
+pub const ANY_RULES: u32 = 16_384;
+/// Backend slots, the count of each rule included. 48 + 8 + 40 = 96 B each: 48 MiB when full.
+pub const BACKENDS: u32 = 524_288;
+/// Rules. 64 B each: 32 MiB when full.
+pub const RULES: u32 = 524_288;
+/// Bytes of the event ring: a power of two and of pages. About 9,000 events.
+pub const EVENTS_BYTES: u32 = 1 << 20;
+/// Backend slots of one rule: weights are approximated within it.
+pub const SLOTS_PER_RULE: usize = 1_024;

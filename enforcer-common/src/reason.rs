@@ -1,0 +1,82 @@
+//! Why a verdict is what it is.
+
+use core::fmt;
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])* $name:ident = $code:literal, $text:literal;)*) => {
+        /// Why a verdict is what it is. The codes are part of the ABI: append, never renumber.
+        #[repr(u8)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub enum Reason {
+            $($(#[doc = $doc])* $name = $code,)*
+        }
+
+        impl Reason {
+            /// Every reason, in the order of the codes.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// The stable name in JSON, metrics and events.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+
+            /// From a code in an event.
+            pub const fn from_code(code: u8) -> Option<Self> {
+                match code {
+                    $($code => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Loopback, and the unspecified addresses that connect turns into loopback.
+    Loopback = 0, "loopback";
+    /// Within an `--allow` range.
+    Exempt = 1, "exempt";
+    /// A visible service has this address, protocol and port.
+    Registered = 2, "registered";
+    /// No rule, and the outbound policy is ALLOW_ANY.
+    AllowAny = 3, "allow_any";
+    /// No identity, and `--unknown-workload allow`.
+    UnknownWorkloadAllowed = 4, "unknown_workload_allowed";
+    /// No rule, and the outbound policy is REGISTRY_ONLY.
+    NotRegistered = 5, "not_registered";
+    /// A visible service has this port, but only a host name could tell whether this address is its own.
+    NeedsName = 6, "needs_name";
+    /// The service is registered, and none of its endpoints is known or ready.
+    NoBackend = 7, "no_backend";
+    /// No rule, and the mesh has not told its outbound policy yet.
+    PolicyUnknown = 8, "policy_unknown";
+    /// No identity for this process, and `--unknown-workload deny`.
+    UnknownWorkload = 9, "unknown_workload";
+    /// Neither TCP nor UDP: a registry cannot name it.
+    Protocol = 10, "protocol";
+    /// A map element changed under the reader twice in a row.
+    TableFault = 11, "table_fault";
+    /// The service has no endpoint of the socket's address family.
+    WrongFamily = 12, "wrong_family";
+    /// A UDP service that stands behind a VIP: replies could not be shown under the VIP.
+    UdpVip = 13, "udp_vip";
+}
+
+impl Reason {
+    /// How many there are: the size of the counter map.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// The code in events and counters.
+    #[inline(always)]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}

@@ -1,0 +1,364 @@
+//! The verdict: what a workload may reach, decided once for the kernel, `explain`, `simulate` and the tests.
+//!
+//! Generic over [`Tables`], which the kernel implements with maps and the agent with ordered maps. No loops: the
+//! levels are written out, and the first *rule* that hits is the answer. A level whose address matches but whose class
+//! has no rule for the port falls through to the next.
+
+use crate::addr::{Addr, Port, Protocol};
+use crate::id::{ClassId, RuleId, ViewId};
+use crate::mode::{Enforcement, OutboundPolicy};
+use crate::reason::Reason;
+
+/// A map element changed twice under one reader; the answer is deny.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TableFault;
+
+/// One look-up: nothing, something, or no trustworthy answer.
+pub type Lookup<T> = Result<Option<T>, TableFault>;
+
+/// Where the compiled registry is read from.
+pub trait Tables {
+    /// Whether any `--allow` range exists; when not, its two look-ups are spared.
+    fn has_exempt(&self) -> bool;
+    /// The class of exactly this address in this view.
+    fn exact(&self, view: ViewId, addr: &Addr) -> Lookup<ClassId>;
+    /// The class of the longest prefix around this address in this view.
+    fn longest_prefix(&self, view: ViewId, addr: &Addr) -> Lookup<ClassId>;
+    /// The rule of a class for a port.
+    fn class_rule(&self, class: ClassId, protocol: Protocol, port: Port) -> Lookup<Rule>;
+    /// The rule of a view for a port at any address.
+    fn any_rule(&self, view: ViewId, protocol: Protocol, port: Port) -> Lookup<Rule>;
+    /// How many backend slots a rule that translates has.
+    fn slots(&self, rule: RuleId) -> Lookup<u32>;
+    /// The backend in a slot, 1 to the number of slots.
+    fn backend(&self, rule: RuleId, slot: u32) -> Lookup<Backend>;
+}
+
+/// What a rule does with a flow that it names.
+#[repr(u8)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum RuleAction {
+    /// Let it pass as it is.
+    Allow = 1,
+    /// Send it to one of the rule's backends.
+    Translate = 2,
+    /// Allows nothing by itself: a service has this port, but only a host name could tell whether the address is
+    /// its own. Gives the denial its reason.
+    NeedsName = 3,
+}
+
+/// A rule as the maps hold it: the action in the upper 3 bits, the id in the lower 29.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Rule {
+    /// What it does.
+    pub action: RuleAction,
+    /// The registry line it came from.
+    pub id: RuleId,
+}
+
+impl Rule {
+    /// From a word's payload; `None` for an action of another ABI.
+    #[inline(always)]
+    pub const fn from_payload(payload: u32) -> Option<Self> {
+        let action = match payload >> 29 {
+            1 => RuleAction::Allow,
+            2 => RuleAction::Translate,
+            3 => RuleAction::NeedsName,
+            _ => return None,
+        };
+        Some(Self { action, id: RuleId::new(payload & RuleId::MAX) })
+    }
+
+    /// The payload of its word.
+    #[inline(always)]
+    pub const fn payload(self) -> u32 {
+        (self.action as u32) << 29 | (self.id.get() & RuleId::MAX)
+    }
+}
+
+/// Where a translated flow goes. The backends of a rule never change: other backends are another rule.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Backend {
+    /// [`Addr::UNSPECIFIED`]: the address that was asked for.
+    pub addr: Addr,
+    /// The port there.
+    pub port: Port,
+}
+
+impl Backend {
+    /// No backend.
+    pub const NONE: Self = Self { addr: Addr::UNSPECIFIED, port: Port::ANY };
+}
+
+/// Who asks: what the maps know of a workload, 32 bits of payload.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Workload {
+    /// Its own view.
+    pub view: ViewId,
+    /// Whether the public part is looked at after its own view.
+    pub inherits_public: bool,
+    /// What happens to destinations that nobody names.
+    pub policy: OutboundPolicy,
+    /// Its own switch, where it differs from the node's.
+    pub enforcement: Option<Enforcement>,
+}
+
+impl Workload {
+    /// From a word's payload: view in the lower 24 bits, then policy (2), enforcement (2, 0 is the node's), inherits (1).
+    #[inline(always)]
+    pub const fn from_payload(payload: u32) -> Self {
+        let enforcement = match (payload >> 26) & 3 {
+            0 => None,
+            bits => Some(Enforcement::from_bits(bits)),
+        };
+        Self {
+            view: ViewId::new(payload & ViewId::MAX),
+            inherits_public: (payload >> 28) & 1 == 1,
+            policy: OutboundPolicy::from_bits((payload >> 24) & 3),
+            enforcement,
+        }
+    }
+
+    /// The payload of its word.
+    pub const fn payload(self) -> u32 {
+        let enforcement = match self.enforcement {
+            None => 0,
+            Some(enforcement) => enforcement.bits(),
+        };
+        (self.view.get() & ViewId::MAX)
+            | self.policy.bits() << 24
+            | enforcement << 26
+            | (self.inherits_public as u32) << 28
+    }
+}
+
+/// One question.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Query {
+    /// Who asks.
+    pub workload: Workload,
+    /// By which protocol.
+    pub protocol: Protocol,
+    /// Where to.
+    pub addr: Addr,
+    /// At which port.
+    pub port: Port,
+    /// Picks the backend: any number will do for TCP.
+    pub random: u32,
+}
+
+/// What is done.
+#[repr(u8)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Action {
+    /// Passes as it is.
+    Allow = 1,
+    /// Does not pass.
+    Deny = 2,
+    /// Passes to the verdict's backend.
+    Translate = 3,
+}
+
+impl Action {
+    /// From a code in an event.
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            1 => Some(Self::Allow),
+            2 => Some(Self::Deny),
+            3 => Some(Self::Translate),
+            _ => None,
+        }
+    }
+
+    /// The stable name in JSON and events.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Translate => "translate",
+        }
+    }
+}
+
+/// The answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Verdict {
+    /// What is done.
+    pub action: Action,
+    /// Why.
+    pub reason: Reason,
+    /// The rule that hit, [`RuleId::NONE`] when none did.
+    pub rule: RuleId,
+    /// Where to, when translated.
+    pub backend: Backend,
+}
+
+impl Verdict {
+    #[inline(always)]
+    const fn allow(reason: Reason, rule: RuleId) -> Self {
+        Self { action: Action::Allow, reason, rule, backend: Backend::NONE }
+    }
+
+    /// A denial, for the few that a hook finds out itself.
+    #[inline(always)]
+    pub const fn deny(reason: Reason, rule: RuleId) -> Self {
+        Self { action: Action::Deny, reason, rule, backend: Backend::NONE }
+    }
+
+    /// The verdict over a process that has no identity.
+    #[inline(always)]
+    pub const fn unknown_workload(addr: &Addr, allowed: bool) -> Self {
+        if addr.is_local() {
+            Self::allow(Reason::Loopback, RuleId::NONE)
+        } else if allowed {
+            Self::allow(Reason::UnknownWorkloadAllowed, RuleId::NONE)
+        } else {
+            Self::deny(Reason::UnknownWorkload, RuleId::NONE)
+        }
+    }
+}
+
+/// Decides. The order is the contract: exempt destinations, the exact address (own view, public), the longest prefix
+/// (own view, public), the port at any address (own view, public), the policy's default.
+#[inline(always)]
+pub fn decide<T: Tables>(tables: &T, query: &Query) -> Verdict {
+    if query.addr.is_local() {
+        return Verdict::allow(Reason::Loopback, RuleId::NONE);
+    }
+    match exempt(tables, query) {
+        Err(TableFault) => return Verdict::deny(Reason::TableFault, RuleId::NONE),
+        Ok(Some(rule)) => return Verdict::allow(Reason::Exempt, rule.id),
+        Ok(None) => {}
+    }
+    if !query.protocol.is_registrable() {
+        return Verdict::deny(Reason::Protocol, RuleId::NONE);
+    }
+    match first_rule(tables, query) {
+        Err(TableFault) => Verdict::deny(Reason::TableFault, RuleId::NONE),
+        Ok(Some(Rule { action: RuleAction::Allow, id })) => Verdict::allow(Reason::Registered, id),
+        Ok(Some(Rule { action: RuleAction::Translate, id })) => translate(tables, query, id),
+        Ok(Some(Rule { action: RuleAction::NeedsName, id })) => default(query, Reason::NeedsName, id),
+        Ok(None) => default(query, Reason::NotRegistered, RuleId::NONE),
+    }
+}
+
+/// A rule of an `--allow` range names a port of a protocol, a port of both, or everything.
+#[inline(always)]
+fn exempt<T: Tables>(tables: &T, query: &Query) -> Lookup<Rule> {
+    if !tables.has_exempt() {
+        return Ok(None);
+    }
+    if let Some(rule) = exempt_class(tables, tables.exact(ViewId::EXEMPT, &query.addr)?, query)? {
+        return Ok(Some(rule));
+    }
+    exempt_class(tables, tables.longest_prefix(ViewId::EXEMPT, &query.addr)?, query)
+}
+
+#[inline(always)]
+fn exempt_class<T: Tables>(tables: &T, class: Option<ClassId>, query: &Query) -> Lookup<Rule> {
+    let Some(class) = class else { return Ok(None) };
+    if let Some(rule) = tables.class_rule(class, query.protocol, query.port)? {
+        return Ok(Some(rule));
+    }
+    tables.class_rule(class, Protocol::ANY, Port::ANY)
+}
+
+/// The six levels. A rule that only needs a name is kept for the case that nothing below allows.
+#[inline(always)]
+fn first_rule<T: Tables>(tables: &T, query: &Query) -> Lookup<Rule> {
+    let mut kept = None;
+    let (view, public) = (query.workload.view, query.workload.inherits_public);
+    let found = in_class(tables, tables.exact(view, &query.addr)?, query)?;
+    if let Some(rule) = conclusive(found, &mut kept) {
+        return Ok(Some(rule));
+    }
+    if public {
+        let found = in_class(tables, tables.exact(ViewId::PUBLIC, &query.addr)?, query)?;
+        if let Some(rule) = conclusive(found, &mut kept) {
+            return Ok(Some(rule));
+        }
+    }
+    let found = in_class(tables, tables.longest_prefix(view, &query.addr)?, query)?;
+    if let Some(rule) = conclusive(found, &mut kept) {
+        return Ok(Some(rule));
+    }
+    if public {
+        let found = in_class(tables, tables.longest_prefix(ViewId::PUBLIC, &query.addr)?, query)?;
+        if let Some(rule) = conclusive(found, &mut kept) {
+            return Ok(Some(rule));
+        }
+    }
+    let found = tables.any_rule(view, query.protocol, query.port)?;
+    if let Some(rule) = conclusive(found, &mut kept) {
+        return Ok(Some(rule));
+    }
+    if public {
+        let found = tables.any_rule(ViewId::PUBLIC, query.protocol, query.port)?;
+        if let Some(rule) = conclusive(found, &mut kept) {
+            return Ok(Some(rule));
+        }
+    }
+    Ok(kept)
+}
+
+#[inline(always)]
+fn in_class<T: Tables>(tables: &T, class: Option<ClassId>, query: &Query) -> Lookup<Rule> {
+    match class {
+        Some(class) => tables.class_rule(class, query.protocol, query.port),
+        None => Ok(None),
+    }
+}
+
+/// The rule, unless it only needs a name: the first such rule is kept aside.
+#[inline(always)]
+fn conclusive(found: Option<Rule>, kept: &mut Option<Rule>) -> Option<Rule> {
+    match found {
+        Some(Rule { action: RuleAction::NeedsName, .. }) => {
+            if kept.is_none() {
+                *kept = found;
+            }
+            None
+        }
+        other => other,
+    }
+}
+
+/// Nobody allows it: the policy's default.
+#[inline(always)]
+const fn default(query: &Query, reason: Reason, rule: RuleId) -> Verdict {
+    match query.workload.policy {
+        OutboundPolicy::AllowAny => Verdict::allow(Reason::AllowAny, RuleId::NONE),
+        OutboundPolicy::RegistryOnly => Verdict::deny(reason, rule),
+        OutboundPolicy::Unknown => Verdict::deny(Reason::PolicyUnknown, RuleId::NONE),
+    }
+}
+
+#[inline(always)]
+fn translate<T: Tables>(tables: &T, query: &Query, rule: RuleId) -> Verdict {
+    if query.protocol == Protocol::UDP {
+        return Verdict::deny(Reason::UdpVip, rule);
+    }
+    match pick(tables, query, rule) {
+        Err(TableFault) => Verdict::deny(Reason::TableFault, rule),
+        Ok(None) => Verdict::deny(Reason::NoBackend, rule),
+        Ok(Some(backend)) if query.addr.is_v4() && !backend.addr.is_v4() => {
+            Verdict::deny(Reason::WrongFamily, rule)
+        }
+        Ok(Some(backend)) => Verdict { action: Action::Translate, reason: Reason::Registered, rule, backend },
+    }
+}
+
+/// One of the rule's backends, each slot as likely as the next.
+#[inline(always)]
+fn pick<T: Tables>(tables: &T, query: &Query, rule: RuleId) -> Lookup<Backend> {
+    let slots = match tables.slots(rule)? {
+        Some(slots) if slots > 0 => slots,
+        _ => return Ok(None),
+    };
+    let Some(backend) = tables.backend(rule, 1 + query.random % slots)? else { return Err(TableFault) };
+    let addr = if backend.addr.is_unspecified() { query.addr } else { backend.addr };
+    Ok(Some(Backend { addr, port: backend.port }))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+//! The verdict's truth table: what stands at which level, and what comes out.
+
+extern crate std;
+
+use std::net::IpAddr;
+use std::vec::Vec;
+
+use super::*;
+
+/// A level of the search.
+#[derive(Clone, Copy, PartialEq)]
+enum At {
+    ExemptExact,
+    ExemptNet,
+    OwnExact,
+    PublicExact,
+    OwnNet,
+    PublicNet,
+    OwnAny,
+    PublicAny,
+}
+use At::{ExemptExact, ExemptNet, OwnAny, OwnExact, OwnNet, PublicAny, PublicExact, PublicNet};
+
+const OWN: ViewId = ViewId::new(7);
+
+/// Tables that hold one rule per level: the level is the class, and the number of the rule.
+#[derive(Default)]
+struct Stand {
+    rules: Vec<(At, Protocol, Port, RuleAction)>,
+    backends: Vec<Backend>,
+    faulty: Option<At>,
+}
+
+impl Stand {
+    fn class(&self, at: At) -> Lookup<ClassId> {
+        if self.faulty == Some(at) {
+            return Err(TableFault);
+        }
+        Ok(self.rules.iter().any(|rule| rule.0 == at).then(|| ClassId::new(at as u32)))
+    }
+
+    fn rule(&self, at: u32, protocol: Protocol, port: Port) -> Option<Rule> {
+        let found = self.rules.iter().find(|rule| (rule.0 as u32, rule.1, rule.2) == (at, protocol, port));
+        found.map(|rule| Rule { action: rule.3, id: RuleId::new(at + 1) })
+    }
+}
+
+impl Tables for Stand {
+    fn has_exempt(&self) -> bool {
+        true
+    }
+    fn exact(&self, view: ViewId, _: &Addr) -> Lookup<ClassId> {
+        self.class(match view {
+            ViewId::EXEMPT => ExemptExact,
+            ViewId::PUBLIC => PublicExact,
+            _ => OwnExact,
+        })
+    }
+    fn longest_prefix(&self, view: ViewId, _: &Addr) -> Lookup<ClassId> {
+        self.class(match view {
+            ViewId::EXEMPT => ExemptNet,
+            ViewId::PUBLIC => PublicNet,
+            _ => OwnNet,
+        })
+    }
+    fn class_rule(&self, class: ClassId, protocol: Protocol, port: Port) -> Lookup<Rule> {
+        Ok(self.rule(class.get(), protocol, port))
+    }
+    fn any_rule(&self, view: ViewId, protocol: Protocol, port: Port) -> Lookup<Rule> {
+        Ok(self.rule(if view == ViewId::PUBLIC { PublicAny } else { OwnAny } as u32, protocol, port))
+    }
+    fn slots(&self, _: RuleId) -> Lookup<u32> {
+        Ok(u32::try_from(self.backends.len()).ok())
+    }
+    fn backend(&self, _: RuleId, slot: u32) -> Lookup<Backend> {
+        Ok(self.backends.get(slot as usize - 1).copied())
+    }
+}
+
+fn query(destination: &str, protocol: Protocol) -> Query {
+    let workload = Workload {
+        view: OWN,
+        inherits_public: true,
+        policy: OutboundPolicy::RegistryOnly,
+        enforcement: None,
+    };
+    let ip: IpAddr = destination.parse().unwrap();
+    Query { workload, protocol, addr: ip.into(), port: Port::new(443), random: 0 }
+}
+
+fn tcp(at: At, action: RuleAction) -> (At, Protocol, Port, RuleAction) {
+    (at, Protocol::TCP, Port::new(443), action)
+}
+
+use Reason::{Exempt, Loopback, NeedsName, NoBackend, NotRegistered, Registered, UdpVip, WrongFamily};
+use RuleAction::{Allow, NeedsName as Name, Translate};
+
+#[test]
+fn the_first_rule_of_the_levels_in_their_order_is_the_answer() {
+    let levels = [ExemptExact, ExemptNet, OwnExact, PublicExact, OwnNet, PublicNet, OwnAny, PublicAny];
+    for (index, first) in levels.iter().enumerate() {
+        let rules = levels[index..].iter().map(|at| tcp(*at, Allow)).collect();
+        let verdict = decide(&Stand { rules, ..Stand::default() }, &query("192.0.2.1", Protocol::TCP));
+        let reason = if index < 2 { Exempt } else { Registered };
+        assert_eq!((verdict.action, verdict.reason), (Action::Allow, reason));
+        assert_eq!(verdict.rule, RuleId::new(*first as u32 + 1), "level {index}");
+    }
+}
+
+#[test]
+fn a_level_without_a_rule_for_the_port_falls_through() {
+    let other_port = (OwnExact, Protocol::TCP, Port::new(80), Allow);
+    let other_protocol = (PublicExact, Protocol::UDP, Port::new(443), Allow);
+    let stand = Stand { rules: [other_port, other_protocol, tcp(OwnNet, Allow)].into(), ..Stand::default() };
+    assert_eq!(decide(&stand, &query("192.0.2.1", Protocol::TCP)).rule, RuleId::new(OwnNet as u32 + 1));
+}
+
+#[test]
+fn destinations_and_what_comes_out() {
+    let v4 = Backend { addr: IpAddr::from([10, 0, 0, 1]).into(), port: Port::new(8443) };
+    let v6 = Backend { addr: "2001:db8::1".parse::<IpAddr>().unwrap().into(), port: Port::new(8443) };
+    let whole = (ExemptNet, Protocol::ANY, Port::ANY, Allow);
+    let udp_rule = (OwnExact, Protocol::UDP, Port::new(443), Translate);
+    for (rules, backends, destination, protocol, expected) in [
+        (&[][..], &[][..], "127.9.9.9", Protocol::TCP, (Action::Allow, Loopback)),
+        (&[], &[], "::1", Protocol::UDP, (Action::Allow, Loopback)),
+        (&[], &[], "0.0.0.0", Protocol::TCP, (Action::Allow, Loopback)),
+        (&[], &[], "::", Protocol::TCP, (Action::Allow, Loopback)),
+        (&[], &[], "::ffff:127.0.0.1", Protocol::TCP, (Action::Allow, Loopback)),
+        (&[], &[], "128.0.0.1", Protocol::TCP, (Action::Deny, NotRegistered)),
+        (&[], &[], "255.0.0.1", Protocol::TCP, (Action::Deny, NotRegistered)),
+        (&[], &[], "192.0.2.1", Protocol::new(136), (Action::Deny, Reason::Protocol)),
+        (&[whole], &[], "192.0.2.1", Protocol::new(1), (Action::Allow, Exempt)),
+        (&[tcp(OwnAny, Name)], &[], "192.0.2.1", Protocol::TCP, (Action::Deny, NeedsName)),
+        (
+            &[tcp(OwnExact, Name), tcp(PublicAny, Allow)],
+            &[],
+            "192.0.2.1",
+            Protocol::TCP,
+            (Action::Allow, Registered),
+        ),
+        (&[tcp(OwnExact, Translate)], &[], "192.0.2.1", Protocol::TCP, (Action::Deny, NoBackend)),
+        (&[tcp(OwnExact, Translate)], &[v4], "192.0.2.1", Protocol::TCP, (Action::Translate, Registered)),
+        (&[tcp(OwnExact, Translate)], &[v6], "192.0.2.1", Protocol::TCP, (Action::Deny, WrongFamily)),
+        (&[tcp(OwnExact, Translate)], &[v4], "2001:db8::9", Protocol::TCP, (Action::Translate, Registered)),
+        (&[udp_rule], &[v4], "192.0.2.1", Protocol::UDP, (Action::Deny, UdpVip)),
+    ] {
+        let stand = Stand { rules: rules.into(), backends: backends.into(), faulty: None };
+        let verdict = decide(&stand, &query(destination, protocol));
+        assert_eq!((verdict.action, verdict.reason), expected, "{destination}/{protocol}");
+    }
+}
+
+#[test]
+fn the_policy_decides_what_nobody_names() {
+    let stand = Stand { rules: [tcp(OwnAny, Name)].into(), ..Stand::default() };
+    for (policy, port, expected) in [
+        (OutboundPolicy::RegistryOnly, 443, (Action::Deny, NeedsName)),
+        (OutboundPolicy::RegistryOnly, 80, (Action::Deny, NotRegistered)),
+        (OutboundPolicy::AllowAny, 443, (Action::Allow, Reason::AllowAny)),
+        (OutboundPolicy::AllowAny, 80, (Action::Allow, Reason::AllowAny)),
+        (OutboundPolicy::Unknown, 443, (Action::Deny, Reason::PolicyUnknown)),
+    ] {
+        let mut query = query("192.0.2.1", Protocol::TCP);
+        query.workload.policy = policy;
+        query.port = Port::new(port);
+        let verdict = decide(&stand, &query);
+        assert_eq!((verdict.action, verdict.reason), expected, "{policy} {port}");
+    }
+}
+
+#[test]
+fn a_view_that_does_not_inherit_never_looks_at_the_public_part() {
+    let rules = [PublicExact, PublicNet, PublicAny].map(|at| tcp(at, Allow)).into();
+    let mut query = query("192.0.2.1", Protocol::TCP);
+    query.workload.inherits_public = false;
+    assert_eq!(decide(&Stand { rules, ..Stand::default() }, &query).reason, NotRegistered);
+}
+
+#[test]
+fn a_table_that_cannot_be_trusted_denies() {
+    for faulty in [ExemptExact, ExemptNet, OwnExact, PublicExact, OwnNet, PublicNet] {
+        let stand = Stand { rules: [tcp(PublicAny, Allow)].into(), faulty: Some(faulty), ..Stand::default() };
+        let verdict = decide(&stand, &query("192.0.2.1", Protocol::TCP));
+        assert_eq!((verdict.action, verdict.reason), (Action::Deny, Reason::TableFault));
+    }
+}
+
+#[test]
+fn a_target_port_keeps_the_address() {
+    let backends = [Backend { addr: Addr::UNSPECIFIED, port: Port::new(8443) }].into();
+    let stand = Stand { rules: [tcp(OwnNet, Translate)].into(), backends, faulty: None };
+    let verdict = decide(&stand, &query("192.0.2.1", Protocol::TCP));
+    assert_eq!((verdict.backend.addr.ip(), verdict.backend.port.get()), (IpAddr::from([192, 0, 2, 1]), 8443));
+}
+
+#[test]
+fn what_goes_into_a_word_comes_out_again() {
+    for policy in [OutboundPolicy::RegistryOnly, OutboundPolicy::AllowAny, OutboundPolicy::Unknown] {
+        for enforcement in
+            [None, Some(Enforcement::Off), Some(Enforcement::Audit), Some(Enforcement::Enforce)]
+        {
+            let workload =
+                Workload { view: ViewId::new(ViewId::MAX), inherits_public: true, policy, enforcement };
+            assert_eq!(Workload::from_payload(workload.payload()), workload);
+        }
+    }
+    for action in [Allow, Translate, Name] {
+        let rule = Rule { action, id: RuleId::new(RuleId::MAX) };
+        assert_eq!(Rule::from_payload(rule.payload()), Some(rule));
+    }
+    assert_eq!(Rule::from_payload(7 << 29), None);
+}

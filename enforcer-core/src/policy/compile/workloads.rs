@@ -1,0 +1,106 @@
+//! Workloads and their views: new views first, then the workloads, then the views that nobody needs any more.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use enforcer_common::id::ViewId;
+use enforcer_common::key::CgroupId;
+use enforcer_common::verdict::Workload;
+
+use crate::policy::compile::Compiler;
+use crate::policy::image::MapOp;
+use crate::policy::offer::Place;
+use crate::policy::plan::Touched;
+use crate::policy::view::{View, ViewKey};
+use crate::policy::{WorkloadSpec, outbound_policy};
+use crate::registry::visibility::select_sidecar;
+
+impl Compiler {
+    /// The operations that make the current workloads those of the maps.
+    pub(super) fn change_workloads(&mut self, now: Duration) -> Vec<MapOp> {
+        let mut touched = Touched::default();
+        let mut wanted = BTreeMap::new();
+        for spec in std::mem::take(&mut self.workloads) {
+            wanted.insert(spec.cgroup, self.identify(&spec, &mut touched));
+            self.workloads.push(spec);
+        }
+        let mut ops = self.finish(&touched, now);
+        let old = std::mem::replace(&mut self.image.workloads, wanted);
+        ops.extend(workload_ops(&old, &self.image.workloads));
+        let mut touched = Touched::default();
+        self.drop_views(&mut touched);
+        let removals = self.finish(&touched, now);
+        if !removals.is_empty() {
+            ops.push(MapOp::Barrier);
+            ops.extend(removals);
+        }
+        ops
+    }
+
+    fn identify(&mut self, spec: &WorkloadSpec, touched: &mut Touched) -> Workload {
+        let registry = Arc::clone(&self.registry);
+        let sidecar = select_sidecar(&registry, &spec.namespace, &spec.labels, &self.settings.root_namespace);
+        let policy = outbound_policy(&registry, &self.settings, sidecar.map(|sidecar| &**sidecar));
+        let narrowing = sidecar.filter(|sidecar| sidecar.narrows()).cloned();
+        let key = ViewKey { namespace: spec.namespace.clone(), sidecar: narrowing };
+        let inherits_public = key.sidecar.is_none();
+        let view = self.view(key, touched);
+        Workload { view, inherits_public, policy, enforcement: spec.enforcement }
+    }
+
+    /// The view of `key`; one that no workload of this node has is empty.
+    pub(in crate::policy) fn view_id(&self, key: &ViewKey) -> ViewId {
+        let view = self.views.iter().find(|view| view.key.as_ref() == Some(key));
+        view.map_or(ViewId::new(ViewId::MAX), |view| view.id)
+    }
+
+    /// The view of `key`, made when there is none yet.
+    fn view(&mut self, key: ViewKey, touched: &mut Touched) -> ViewId {
+        if let Some(view) = self.views.iter().find(|view| view.key.as_ref() == Some(&key)) {
+            return view.id;
+        }
+        let remembered = self.remembered_views.iter().find(|view| view.key.as_ref() == Some(&key));
+        let id = remembered.map_or(ViewId::new(self.next_view), |view| view.id);
+        self.next_view = self.next_view.max(id.get() + 1);
+        let view = View { id, key: Some(key) };
+        let dirty: BTreeSet<Place> = self.places.concerning(&view).into_iter().collect();
+        self.views.push(view);
+        self.recompute(self.views.len() - 1, &dirty, touched);
+        id
+    }
+
+    /// Empties the views that no workload has, those of an earlier agent among them.
+    fn drop_views(&mut self, touched: &mut Touched) {
+        let used: BTreeSet<ViewId> = self.image.workloads.values().map(|workload| workload.view).collect();
+        let mut unused = std::mem::take(&mut self.stale_views);
+        self.views.retain(|view| {
+            let keep = view.id == ViewId::PUBLIC || used.contains(&view.id);
+            if !keep {
+                unused.insert(view.id);
+            }
+            keep
+        });
+        if unused.is_empty() {
+            return;
+        }
+        let cells: Vec<(ViewId, Place)> =
+            self.image.cells().filter(|(view, _)| unused.contains(view)).collect();
+        for (view, place) in cells {
+            self.set_cell(view, place, None, touched);
+        }
+    }
+}
+
+fn workload_ops(
+    old: &BTreeMap<CgroupId, Workload>,
+    new: &BTreeMap<CgroupId, Workload>,
+) -> impl Iterator<Item = MapOp> {
+    let set = new
+        .iter()
+        .filter(|(cgroup, workload)| old.get(cgroup) != Some(workload))
+        .map(|(cgroup, workload)| MapOp::SetWorkload(*cgroup, *workload));
+    let removed =
+        old.keys().filter(|cgroup| !new.contains_key(cgroup)).map(|cgroup| MapOp::RemoveWorkload(*cgroup));
+    set.chain(removed)
+}

@@ -1,0 +1,41 @@
+//! Events for the agent. A flood costs the workload that makes it its own events, and nobody a verdict.
+
+use enforcer_common::event::{Asked, Asker, FlowEvent};
+use enforcer_common::key::CgroupId;
+use enforcer_common::mode::Enforcement;
+use enforcer_common::verdict::{Action, Verdict};
+
+use crate::ctx::{self, Family, SockAddr};
+use crate::maps;
+
+/// Denials always; the rest only while somebody looks.
+#[inline(always)]
+pub fn wanted(verdict: &Verdict) -> bool {
+    match verdict.action {
+        Action::Deny => true,
+        Action::Allow | Action::Translate => maps::events_for_allowed(),
+    }
+}
+
+/// Sends the event, or counts it as suppressed.
+#[inline(always)]
+pub fn event<F: Family>(
+    sock: &SockAddr<F>,
+    cgroup: CgroupId,
+    asked: Asked,
+    verdict: &Verdict,
+    enforcement: Enforcement,
+) {
+    let time_ns = ctx::now_ns();
+    if !maps::spend_event(cgroup, time_ns) {
+        return;
+    }
+    let asker = Asker {
+        time_ns,
+        cgroup: if cgroup.get() == 0 { ctx::own_cgroup() } else { cgroup },
+        cookie: sock.cookie(),
+        pid: ctx::pid(),
+        command: ctx::command(),
+    };
+    maps::send_event(cgroup, FlowEvent::new(asker, asked, verdict, enforcement));
+}
