@@ -60,9 +60,10 @@ fn slots(range: &ExemptRange) -> impl Iterator<Item = Slot> {
 }
 
 fn rule(range: &ExemptRange, slot: Slot) -> RuleKey {
-    let name = match range.port {
-        Some(port) => format!("{}:{port}", range.prefix),
-        None => range.prefix.to_string(),
+    let name = match (range.port, range.protocol) {
+        (Some(port), Some(protocol)) => format!("{}:{port}/{protocol}", range.prefix),
+        (Some(port), None) => format!("{}:{port}", range.prefix),
+        (None, _) => range.prefix.to_string(),
     };
     RuleKey {
         object: ObjectRef { kind: EXEMPT_KIND.into(), namespace: Namespace::new(""), name: name.into() },

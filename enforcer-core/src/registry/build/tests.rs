@@ -1,3 +1,5 @@
+//! Objects in, registry and problems out.
+
 use std::fmt::Write;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Text in, objects and problems out.
+
 use super::*;
 
 /// `kind namespace/name @line` of every object, then every problem's first line.
@@ -150,6 +152,10 @@ fn kubernetes_objects_are_checked() {
     ] {
         assert_eq!(service(spec), expected, "{spec}");
     }
+}
+
+#[test]
+fn endpoint_slices_are_checked() {
     let slice = |rest: &str| {
         shown(&format!(
             "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{name: e, labels: {{kubernetes.io/service-name: s}}}}\n{rest}"

@@ -1,3 +1,5 @@
+//! Istio's dumps in and out.
+
 use std::sync::Arc;
 
 use crate::name::Namespace;

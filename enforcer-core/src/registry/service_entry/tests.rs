@@ -1,3 +1,5 @@
+//! ServiceEntries as typed.
+
 use super::*;
 use crate::registry::object::Body;
 

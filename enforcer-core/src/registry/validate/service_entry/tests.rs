@@ -214,12 +214,14 @@ fn several_hosts_on_a_port_that_does_not_tell_them_apart() {
     }
 }
 
+/// The problems of an entry with one endpoint.
+fn of_endpoint(resolution: &str, endpoint: &str) -> String {
+    problems(&format!("{{hosts: [a.com], resolution: {resolution}, endpoints: [{endpoint}], {TLS}}}"))
+        .join("\n")
+}
+
 #[test]
-fn endpoints() {
-    let with = |resolution: &str, endpoint: &str| {
-        problems(&format!("{{hosts: [a.com], resolution: {resolution}, endpoints: [{endpoint}], {TLS}}}"))
-            .join("\n")
-    };
+fn endpoints_at_addresses_and_sockets() {
     for (resolution, endpoint, expected) in [
         ("STATIC", "{address: 1.1.1.1}", ""),
         ("STATIC", "{address: '2001:db8::1', ports: {tls: 8443}, weight: 3}", ""),
@@ -247,6 +249,14 @@ fn endpoints() {
             "{address: unix:///run/a, ports: {tls: 1}}",
             "error spec.endpoints[0].ports: a Unix socket has no ports",
         ),
+    ] {
+        assert_eq!(of_endpoint(resolution, endpoint), expected, "{resolution} {endpoint}");
+    }
+}
+
+#[test]
+fn endpoints_at_names_and_their_fields() {
+    for (resolution, endpoint, expected) in [
         (
             "DNS",
             "{address: unix:///run/a}",
@@ -281,8 +291,12 @@ fn endpoints() {
             "warning spec.endpoints[0].addr: there is no field \"addr\": it is ignored",
         ),
     ] {
-        assert_eq!(with(resolution, endpoint), expected, "{resolution} {endpoint}");
+        assert_eq!(of_endpoint(resolution, endpoint), expected, "{resolution} {endpoint}");
     }
+}
+
+#[test]
+fn endpoints_of_a_service_with_two_ports() {
     let two = "ports: [{number: 1, name: a, protocol: HTTP}, {number: 2, name: b, protocol: HTTP}]";
     check(&[
         (
