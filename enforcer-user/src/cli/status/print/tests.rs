@@ -1,0 +1,80 @@
+//! A status as it is printed at 80 columns.
+
+use enforcer_core::problem::Severity;
+
+use super::*;
+
+fn problem(severity: Severity, message: &str) -> Problem {
+    Problem {
+        severity,
+        source: "file:a.yaml:1".into(),
+        object: None,
+        field: "spec.hosts[0]".to_owned(),
+        message: message.to_owned(),
+        hint: "write a DNS name".to_owned(),
+    }
+}
+
+fn status() -> Status {
+    Status {
+        version: "0.1.0".to_owned(),
+        enforcement: "audit".to_owned(),
+        outbound_policy: "REGISTRY_ONLY".to_owned(),
+        outbound_policy_from: "mesh".to_owned(),
+        revision: 3,
+        services: 2,
+        sources: vec![SourceStatus {
+            source: "file:/etc/enforcer/registry".to_owned(),
+            revision: 3,
+            age_seconds: 200,
+            objects: 2,
+            stale_files: vec!["bad.yaml".to_owned()],
+        }],
+        attached: vec!["/sys/fs/cgroup/apps".to_owned()],
+        workloads: vec![WorkloadStatus {
+            namespace: "shop".to_owned(),
+            name: "cart".to_owned(),
+            cgroup: "/sys/fs/cgroup/apps/a-rather-long-name/cart".to_owned(),
+            enforcement: "audit".to_owned(),
+            outbound_policy: "REGISTRY_ONLY".to_owned(),
+            events_suppressed: 0,
+        }],
+        maps: vec![MapStatus { map: "EXACT".to_owned(), used: 3, limit: 524_288 }],
+        decisions: vec![DecisionCount { reason: "not_registered".to_owned(), enforced: 0, audited: 7 }],
+        denials: vec![Denial {
+            age_seconds: 5,
+            workload: "shop/cart".to_owned(),
+            pid: 4711,
+            command: "cu\u{1b}rl".to_owned(),
+            destination: "[2001:db8::aaaa:bbbb]:443/tcp".to_owned(),
+            reason: "not_registered".to_owned(),
+            blocked: false,
+            hook: "connect6".to_owned(),
+        }],
+        problems: (0..6)
+            .map(|n| problem(Severity::Warning, &format!("warning {n}")))
+            .chain([problem(
+                Severity::Error,
+                "\"a b\" is no host name, and this message is long enough to be wrapped",
+            )])
+            .collect(),
+        ready: false,
+        not_ready: vec!["no registry has reached the kernel".to_owned()],
+        ..Status::default()
+    }
+}
+
+#[test]
+fn everything_in_eighty_columns() {
+    let text = human(&status(), Look { width: Some(80), colour: false });
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    assert_eq!(text, include_str!("golden.txt"), "{text}");
+}
+
+#[test]
+fn nothing_known_is_short() {
+    let text =
+        human(&Status { version: "0.1.0".to_owned(), ready: true, ..Status::default() }, Look::default());
+    assert!(text.starts_with("enforcer 0.1.0: ready\n"), "{text}");
+    assert!(!text.contains("PROBLEMS") && !text.contains("SOURCES"), "{text}");
+}

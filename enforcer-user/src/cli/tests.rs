@@ -1,0 +1,45 @@
+//! The definitions: consistent, and complete.
+
+use clap::{Command, CommandFactory as _};
+
+use super::*;
+
+#[test]
+fn definitions_are_consistent() {
+    Cli::command().debug_assert();
+}
+
+/// Every flag of the agent is an environment variable of the same name, and says what it is.
+#[test]
+fn every_flag_has_help_and_a_variable() {
+    let mut root = Cli::command();
+    root.build();
+    let run = root.find_subcommand("run").unwrap();
+    for arg in run.get_arguments().filter(|arg| !matches!(arg.get_id().as_str(), "help" | "output")) {
+        let name = format!("ENFORCER_{}", arg.get_id().as_str().to_uppercase());
+        assert_eq!(arg.get_env().and_then(|env| env.to_str()), Some(name.as_str()));
+        assert!(arg.get_help().is_some(), "{name}");
+    }
+}
+
+/// The agent's sources in the environment must not make a question one about files.
+#[test]
+fn reading_commands_take_no_sources_from_the_environment() {
+    fn check(command: &Command) {
+        for arg in command.get_arguments().filter(|arg| arg.get_id() == "registry") {
+            assert_eq!(arg.get_env().is_some(), command.get_name() == "run", "{}", command.get_name());
+        }
+        command.get_subcommands().for_each(check);
+    }
+    check(&Cli::command());
+}
+
+#[test]
+fn flags_for_files_are_not_ignored_when_the_agent_is_asked() {
+    let matches = |line: &str| Cli::command().try_get_matches_from(line.split(' ')).unwrap();
+    let typed = matches("enforcer explain --workload a/b --allow 10.0.0.0/8 --cluster-id x 192.0.2.1:80");
+    let error = ask::nothing_offline(&typed).unwrap_err().to_string();
+    assert!(error.starts_with("the running agent has its own --cluster-id, --allow;"), "{error}");
+    ask::nothing_offline(&matches("enforcer explain --workload a/b 192.0.2.1:80")).unwrap();
+    ask::nothing_offline(&matches("enforcer registry list")).unwrap();
+}

@@ -1,0 +1,140 @@
+//! What the agent was told, resolved: only valid values.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use enforcer_common::mode::Enforcement;
+use enforcer_core::name::{Labels, Namespace};
+use enforcer_core::policy::budget::Limits;
+use enforcer_core::policy::{DirectEndpoints, ExemptRange, NodePolicy, Settings};
+use enforcer_core::registry::BuildOptions;
+use enforcer_core::vip::VipAllocation;
+
+pub mod resolve;
+
+/// `--registry SOURCE`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RegistrySource {
+    /// `file:PATH`: a file, or a directory of files.
+    File(PathBuf),
+}
+
+/// `--workload cgroup=PATH,namespace=NS[,name=N][,labels=k=v;...][,enforcement=...]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StaticWorkload {
+    /// The cgroup's directory.
+    pub cgroup: PathBuf,
+    /// Its namespace.
+    pub namespace: Namespace,
+    /// Its name; the cgroup's own when not given.
+    pub name: String,
+    /// Its labels.
+    pub labels: Labels,
+    /// Its own switch.
+    pub enforcement: Option<Enforcement>,
+}
+
+/// What decides about the registry, wherever it is looked at: by the agent, or offline.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RegistryConfig {
+    /// Where the registry comes from.
+    pub sources: Vec<RegistrySource>,
+    /// How hosts of `file:` sources get a VIP.
+    pub vip_allocation: VipAllocation,
+    /// Our cluster.
+    pub cluster_id: String,
+    /// `cluster.local`.
+    pub cluster_domain: String,
+    /// `istio-system`.
+    pub root_namespace: Namespace,
+}
+
+/// What decides about destinations, beside the registry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PolicyConfig {
+    /// The node's outbound policy.
+    pub outbound_policy: NodePolicy,
+    /// Whether a Sidecar may loosen it.
+    pub allow_override: bool,
+    /// Infrastructure that is always reachable.
+    pub exempt: Vec<ExemptRange>,
+    /// NONE/TCP services without addresses open their port to any address.
+    pub permit_any_address: bool,
+    /// Which endpoints may be dialled past the VIP.
+    pub direct_endpoints: DirectEndpoints,
+    /// Namespaces whose ServiceEntries may be visible beyond their own; `None`: all.
+    pub trusted_exporters: Option<Vec<Namespace>>,
+}
+
+impl RegistryConfig {
+    /// As the builder takes it.
+    pub fn build_options(&self) -> BuildOptions {
+        BuildOptions {
+            cluster_id: self.cluster_id.clone(),
+            cluster_domain: self.cluster_domain.clone(),
+            root_namespace: self.root_namespace.clone(),
+            vip_allocation: self.vip_allocation,
+        }
+    }
+}
+
+/// Policy and registry as the compiler takes them, on a node with these addresses.
+pub fn settings(
+    policy: &PolicyConfig,
+    registry: &RegistryConfig,
+    node_addresses: BTreeSet<IpAddr>,
+) -> Settings {
+    Settings {
+        cluster_id: registry.cluster_id.clone(),
+        root_namespace: registry.root_namespace.clone(),
+        outbound_policy: policy.outbound_policy,
+        allow_override: policy.allow_override,
+        trusted_exporters: policy.trusted_exporters.as_ref().map(|names| names.iter().cloned().collect()),
+        permit_any_address: policy.permit_any_address,
+        direct_endpoints: policy.direct_endpoints,
+        exempt: policy.exempt.clone(),
+        node_addresses,
+    }
+}
+
+/// What `enforcer run` was told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// The node's switch.
+    pub enforcement: Enforcement,
+    /// The registry.
+    pub registry: RegistryConfig,
+    /// The policy.
+    pub policy: PolicyConfig,
+    /// Enforce below these cgroups.
+    pub cgroups: Vec<PathBuf>,
+    /// Identities without Kubernetes.
+    pub workloads: Vec<StaticWorkload>,
+    /// What a process without identity may do.
+    pub unknown_workload_allowed: bool,
+    /// The bpffs directory.
+    pub pin_dir: PathBuf,
+    /// The admin socket.
+    pub admin: PathBuf,
+    /// How much fits.
+    pub limits: Limits,
+    /// Events per second and workload.
+    pub event_rate: u64,
+}
+
+/// Defaults that more than one command knows.
+pub mod defaults {
+    /// `--pin-dir`
+    pub const PIN_DIR: &str = "/sys/fs/bpf/enforcer";
+    /// `--admin`
+    pub const ADMIN: &str = "/run/enforcer/admin.sock";
+    /// `--cluster-id`
+    pub const CLUSTER_ID: &str = "Kubernetes";
+    /// `--cluster-domain`
+    pub const CLUSTER_DOMAIN: &str = "cluster.local";
+    /// `--root-namespace`
+    pub const ROOT_NAMESPACE: &str = "istio-system";
+    /// Events per second and workload that reach the agent.
+    pub const EVENT_RATE: u64 = 100;
+}

@@ -1,0 +1,73 @@
+//! How much fits, and how much is told.
+
+use enforcer_common::limits::HEADROOM;
+use enforcer_common::names::map;
+use enforcer_core::policy::budget::Limits;
+
+use crate::config::resolve::{Faults, Wrong, either, wrong};
+
+/// The maps whose entries grow with registry and node.
+const MAPS: [&str; 7] = [
+    map::WORKLOADS,
+    map::EXACT,
+    map::PREFIXES,
+    map::CLASS_RULES,
+    map::ANY_RULES,
+    map::BACKENDS,
+    map::RULE_HITS,
+];
+
+/// The most entries that can be asked for: the map has [`HEADROOM`] times as many, and the kernel counts in 32 bits.
+const MOST: u32 = u32::MAX / HEADROOM;
+
+/// The most events per second that can be asked for: one a microsecond.
+const MOST_EVENTS: u64 = 1_000_000;
+
+pub(super) fn limits(values: &[String], faults: &mut Faults) -> Limits {
+    let mut limits = Limits::default();
+    let mut set: Vec<&str> = Vec::new();
+    for (map, entries) in faults.take_all("--map-entries", values, entries) {
+        if set.contains(&map) {
+            faults.add(
+                "--map-entries",
+                &format!("{map}={entries}"),
+                wrong("the map is there twice", "keep one"),
+            );
+        }
+        set.push(map);
+        let limit = match map {
+            map::WORKLOADS => &mut limits.workloads,
+            map::EXACT => &mut limits.exact,
+            map::PREFIXES => &mut limits.prefixes,
+            map::CLASS_RULES => &mut limits.class_rules,
+            map::ANY_RULES => &mut limits.any_rules,
+            map::BACKENDS => &mut limits.backends,
+            _ => &mut limits.rules,
+        };
+        *limit = entries;
+    }
+    limits
+}
+
+/// `EXACT=1000000`.
+fn entries(text: &str) -> Result<(&'static str, usize), Wrong> {
+    let (name, number) =
+        text.split_once('=').ok_or_else(|| wrong("no number", "write MAP=N, as in EXACT=1000000"))?;
+    let Some(map) = MAPS.into_iter().find(|map| map.eq_ignore_ascii_case(name)) else {
+        return Err(wrong(format!("no map is called {name:?}"), format!("use {}", either(&MAPS))));
+    };
+    match number.replace('_', "").parse::<u32>() {
+        Ok(number @ 1..=MOST) => Ok((map, number as usize)),
+        _ => Err(wrong(
+            format!("{number:?} is no number of entries"),
+            format!("use a number from 1 to {MOST}"),
+        )),
+    }
+}
+
+pub(super) fn event_rate(text: &str) -> Result<u64, Wrong> {
+    match text.parse() {
+        Ok(rate @ 1..=MOST_EVENTS) => Ok(rate),
+        _ => Err(wrong("not a rate", format!("use a number of events per second from 1 to {MOST_EVENTS}"))),
+    }
+}

@@ -1,0 +1,259 @@
+//! The one owner of the agent's state: objects in, compiled, applied to the kernel, published.
+//!
+//! Everything that can wake it is an [`Event`]. It drains its queue, builds the registry once, compiles, applies, and only then
+//! publishes: readers see what the kernel holds.
+
+mod answer;
+mod publish;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use enforcer_core::policy::compile::Compiler;
+use enforcer_core::policy::explain::Explanation;
+use enforcer_core::policy::{Settings, WorkloadSpec};
+use enforcer_core::problem::Problem;
+use enforcer_core::registry::{Registry, build};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::config::Config;
+use crate::dataplane::{Dataplane, NodeSettings};
+use crate::identity::{Identified, Roster};
+use crate::sources::Snapshot;
+
+pub use publish::Applied;
+
+/// Events waiting for the controller; senders wait when it is full.
+pub const QUEUE: usize = 64;
+
+/// A question to the controller, answered between two updates.
+#[derive(Debug)]
+pub enum Question {
+    /// Why may this workload (as typed) reach this destination (as typed)?
+    Explain {
+        /// The workload.
+        workload: String,
+        /// The destination.
+        destination: String,
+        /// The answer, or what is wrong with the question.
+        reply: oneshot::Sender<Result<Explanation, String>>,
+    },
+}
+
+/// Everything that can wake the controller.
+#[derive(Debug)]
+pub enum Event {
+    /// A source has changed.
+    Source(Snapshot),
+    /// Somebody asks.
+    Question(Question),
+    /// Workloads came or went.
+    Roster(Roster),
+    /// Time to look what can be reaped.
+    Tick,
+}
+
+/// What one source has told.
+#[derive(Clone, Debug)]
+struct SourceState {
+    snapshot: Snapshot,
+    revision: u64,
+    since: Instant,
+}
+
+/// The state.
+pub struct Controller<D> {
+    config: Config,
+    dataplane: D,
+    compiler: Compiler,
+    started: Instant,
+    sources: BTreeMap<usize, SourceState>,
+    roster: Roster,
+    problems: Vec<Problem>,
+    /// Why the last registry is not in force.
+    refused: Vec<Problem>,
+    /// Why the maps may not hold what they should.
+    fault: Option<String>,
+    revision: u64,
+    publish: watch::Sender<Arc<Applied>>,
+}
+
+impl<D: Dataplane> Controller<D> {
+    /// With the first snapshot of every source: compiles, applies, switches on and attaches.
+    pub fn start(
+        config: Config,
+        dataplane: D,
+        roster: Roster,
+        snapshots: Vec<Snapshot>,
+    ) -> Result<(Self, watch::Receiver<Arc<Applied>>)> {
+        let left = dataplane.read()?;
+        let compiler = Compiler::adopting(settings(&config), config.limits, left);
+        let (publish, applied) = watch::channel(Arc::default());
+        let now = Instant::now();
+        let source = |snapshot: Snapshot| SourceState { snapshot, revision: 1, since: now };
+        let mut controller = Self {
+            config,
+            dataplane,
+            roster,
+            compiler,
+            started: now,
+            sources: snapshots.into_iter().map(|snapshot| (snapshot.index, source(snapshot))).collect(),
+            problems: Vec::new(),
+            refused: Vec::new(),
+            fault: None,
+            revision: 0,
+            publish,
+        };
+        let (registry, problems) = controller.build();
+        controller.problems = problems;
+        controller.apply(&registry)?;
+        if let Some(problem) = controller.refused.first() {
+            bail!("the registry is refused, and what was in force stays:\n{problem}");
+        }
+        controller.switch_on()?;
+        controller.publish();
+        Ok((controller, applied))
+    }
+
+    /// Runs until nobody can send events any more.
+    pub async fn run(mut self, mut events: mpsc::Receiver<Event>) -> Result<()> {
+        while let Some(event) = events.recv().await {
+            let mut changed = false;
+            let mut next = Some(event);
+            while let Some(event) = next {
+                changed |= tokio::task::block_in_place(|| self.take(event))?;
+                next = events.try_recv().ok();
+            }
+            if changed {
+                tokio::task::block_in_place(|| self.update())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one event in; whether the registry or the workloads have changed.
+    fn take(&mut self, event: Event) -> Result<bool> {
+        match event {
+            Event::Source(snapshot) => {
+                let last = self.sources.get(&snapshot.index).map_or(0, |state| state.revision);
+                let state = SourceState { revision: last + 1, since: Instant::now(), snapshot };
+                self.sources.insert(state.snapshot.index, state);
+                Ok(true)
+            }
+            Event::Question(Question::Explain { workload, destination, reply }) => {
+                // Whoever asked may have gone.
+                let _ = reply.send(self.explain(&workload, &destination));
+                Ok(false)
+            }
+            Event::Roster(roster) => {
+                self.roster = roster;
+                Ok(true)
+            }
+            Event::Tick => {
+                let ops = self.compiler.reap(self.started.elapsed());
+                self.dataplane.apply(&ops)?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Brings registry and workloads into the kernel and publishes.
+    fn update(&mut self) -> Result<()> {
+        let (registry, problems) = self.build();
+        self.problems = problems;
+        if let Err(error) = self.apply(&registry) {
+            // The maps are between two states: start over from what they hold.
+            self.fault = Some(format!("{error:#}"));
+            tracing::error!("cannot apply the registry: {error:#}; trying again over what the maps hold");
+            let left = self.dataplane.read()?;
+            self.compiler = Compiler::adopting(settings(&self.config), self.config.limits, left);
+            self.apply(&registry)?;
+        }
+        self.fault = None;
+        self.switch_on()?;
+        self.publish();
+        Ok(())
+    }
+
+    /// The registry of all sources.
+    fn build(&self) -> (Arc<Registry>, Vec<Problem>) {
+        let objects: Vec<_> =
+            self.sources.values().flat_map(|state| &state.snapshot.objects).cloned().collect();
+        let (registry, mut problems) = build(&objects, &self.config.registry.build_options());
+        let of_sources = self.sources.values().flat_map(|state| state.snapshot.problems.clone());
+        problems.splice(0..0, of_sources);
+        (Arc::new(registry), problems)
+    }
+
+    fn apply(&mut self, registry: &Arc<Registry>) -> Result<()> {
+        let specs: Vec<WorkloadSpec> = self.roster.workloads.iter().filter_map(Identified::spec).collect();
+        let begun = Instant::now();
+        match self.compiler.update(registry, &specs, self.started.elapsed()) {
+            Ok(stages) => {
+                let operations: usize = stages.iter().map(Vec::len).sum();
+                stages.iter().try_for_each(|stage| self.dataplane.apply(stage))?;
+                self.refused.clear();
+                if operations > 0 || self.revision == 0 {
+                    self.revision += 1;
+                    tracing::info!(
+                        revision = self.revision,
+                        services = registry.services.len(),
+                        operations,
+                        problems = self.problems.len(),
+                        milliseconds = begun.elapsed().as_millis(),
+                        "registry in force"
+                    );
+                }
+            }
+            Err(problems) => {
+                for problem in &problems {
+                    tracing::warn!("{problem}");
+                }
+                self.refused = problems;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the node's settings and attaches: after the maps are filled, so that nothing is denied for want of them.
+    fn switch_on(&mut self) -> Result<()> {
+        let cgroups = self.roster.workloads.iter().filter_map(|identified| identified.cgroup.as_ref());
+        let mut levels: Vec<u8> = cgroups.map(|cgroup| cgroup.level).collect();
+        levels.sort_unstable_by(|a, b| b.cmp(a));
+        levels.dedup();
+        self.dataplane.configure(&NodeSettings {
+            enforcement: self.config.enforcement,
+            unknown_workload_allowed: self.config.unknown_workload_allowed,
+            levels,
+            event_rate: self.config.event_rate,
+        })?;
+        let targets = self.roster.attach.iter().map(|cgroup| (cgroup.id, cgroup.path.clone()));
+        let targets: Vec<_> = targets.collect();
+        if self.dataplane.attached() == targets {
+            return Ok(());
+        }
+        self.dataplane.attach(&targets)
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    crate::config::settings(&config.policy, &config.registry, node_addresses())
+}
+
+/// The addresses of this node's interfaces, loopback left out.
+fn node_addresses() -> std::collections::BTreeSet<std::net::IpAddr> {
+    let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
+    interfaces
+        .filter_map(|interface| {
+            let address = interface.address?;
+            let v4 = address.as_sockaddr_in().map(|address| address.ip().into());
+            v4.or_else(|| address.as_sockaddr_in6().map(|address| address.ip().into()))
+        })
+        .filter(|ip: &std::net::IpAddr| !ip.is_loopback())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

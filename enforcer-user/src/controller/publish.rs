@@ -1,0 +1,130 @@
+//! What the controller publishes after every change that reached the kernel.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use enforcer_common::key::CgroupId;
+use enforcer_common::mode::OutboundPolicy;
+use enforcer_core::policy::budget::fill;
+use enforcer_core::policy::{NodePolicy, outbound_policy};
+use enforcer_core::registry::Registry;
+
+use crate::config::RegistrySource;
+use crate::controller::{Controller, SourceState};
+use crate::dataplane::Dataplane;
+use crate::status::{MapStatus, SourceStatus, Status, WorkloadStatus};
+
+/// What the kernel holds, for readers. Counters are not in it: they are read when somebody looks.
+#[derive(Clone, Debug, Default)]
+pub struct Applied {
+    /// The registry.
+    pub registry: Arc<Registry>,
+    /// `namespace/name` of workloads by cgroup.
+    pub names: BTreeMap<CgroupId, String>,
+    /// Everything that the controller knows of itself.
+    pub status: Status,
+}
+
+impl<D: Dataplane> Controller<D> {
+    /// Publishes.
+    pub(super) fn publish(&self) {
+        let names = self.roster.workloads.iter().filter_map(|identified| {
+            let cgroup = identified.cgroup.as_ref()?;
+            Some((cgroup.id, identified.full_name()))
+        });
+        self.publish.send_replace(Arc::new(Applied {
+            registry: Arc::clone(self.compiler.registry()),
+            names: names.collect(),
+            status: self.status(),
+        }));
+    }
+
+    fn status(&self) -> Status {
+        let (policy, from) = self.node_policy();
+        let not_ready = self.not_ready(policy);
+        let attached = self.dataplane.attached().iter().map(|(_, path)| path.display().to_string());
+        let maps = fill(self.compiler.image(), self.compiler.limits()).into_iter().map(|fill| MapStatus {
+            map: fill.map.to_owned(),
+            used: fill.used,
+            limit: fill.limit,
+        });
+        let problems = self.problems.iter().chain(&self.refused).cloned().chain(self.compiler.conflicts());
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            enforcement: self.config.enforcement.to_string(),
+            outbound_policy: policy.to_string(),
+            outbound_policy_from: from.to_owned(),
+            revision: self.revision,
+            services: self.compiler.registry().services.len(),
+            sources: self.sources.values().map(|state| self.source(state)).collect(),
+            attached: attached.collect(),
+            workloads: self.workload_statuses(),
+            maps: maps.collect(),
+            problems: problems.collect(),
+            ready: not_ready.is_empty(),
+            not_ready,
+            ..Status::default()
+        }
+    }
+
+    fn node_policy(&self) -> (OutboundPolicy, &'static str) {
+        let policy = outbound_policy(self.compiler.registry(), self.compiler.settings(), None);
+        let from = match self.config.policy.outbound_policy {
+            NodePolicy::Fixed(_) => "flag",
+            NodePolicy::Mesh => "mesh",
+        };
+        (policy, from)
+    }
+
+    fn not_ready(&self, policy: OutboundPolicy) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if policy == OutboundPolicy::Unknown {
+            reasons.push(
+                "the outbound policy is the mesh's, and no source has a MeshConfig: set --outbound-traffic-policy or add one"
+                    .to_owned(),
+            );
+        }
+        let gone = self.roster.workloads.iter().filter(|identified| identified.cgroup.is_none());
+        reasons.extend(gone.map(|identified| {
+            format!("the cgroup of a workload is not there: {}", identified.workload.cgroup.display())
+        }));
+        reasons.extend(self.refused.iter().map(|problem| problem.message.clone()));
+        reasons.extend(self.fault.clone());
+        reasons
+    }
+
+    fn source(&self, state: &SourceState) -> SourceStatus {
+        let source = match &self.config.registry.sources[state.snapshot.index] {
+            RegistrySource::File(path) => format!("file:{}", path.display()),
+        };
+        SourceStatus {
+            source,
+            revision: state.revision,
+            age_seconds: state.since.elapsed().as_secs(),
+            objects: state.snapshot.objects.len(),
+            stale_files: state.snapshot.stale_files.clone(),
+        }
+    }
+
+    fn workload_statuses(&self) -> Vec<WorkloadStatus> {
+        let identified = self.roster.workloads.iter().filter(|identified| identified.cgroup.is_some());
+        identified
+            .map(|identified| {
+                let id = identified.cgroup.as_ref().map(|cgroup| cgroup.id);
+                let compiled = id.and_then(|id| self.compiler.image().workloads.get(&id));
+                WorkloadStatus {
+                    namespace: identified.workload.namespace.to_string(),
+                    name: identified.workload.name.clone(),
+                    cgroup: identified.workload.cgroup.display().to_string(),
+                    enforcement: identified
+                        .workload
+                        .enforcement
+                        .unwrap_or(self.config.enforcement)
+                        .to_string(),
+                    outbound_policy: compiled.map(|workload| workload.policy.to_string()).unwrap_or_default(),
+                    events_suppressed: 0,
+                }
+            })
+            .collect()
+    }
+}

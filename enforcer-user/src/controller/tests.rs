@@ -1,0 +1,175 @@
+//! The controller's stories, on maps in memory.
+
+use std::path::PathBuf;
+
+use enforcer_common::key::CgroupId;
+use enforcer_common::mode::Enforcement;
+use enforcer_core::name::{Labels, Namespace};
+use enforcer_core::policy::budget::Limits;
+use enforcer_core::policy::{DirectEndpoints, NodePolicy};
+use enforcer_core::registry::parse;
+
+use super::*;
+use crate::config::{PolicyConfig, RegistryConfig, RegistrySource, StaticWorkload};
+use crate::dataplane::fake::Fake;
+use crate::identity::Cgroup;
+
+fn entry(name: &str, address: &str) -> String {
+    format!(
+        "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: {name}, namespace: web}}\n\
+         spec: {{hosts: [{name}.example.com], addresses: [{address}], ports: [{{number: 80, name: http, protocol: HTTP}}]}}\n"
+    )
+}
+
+fn snapshot(text: &str) -> Snapshot {
+    let parsed = parse("file:test.yaml", text).unwrap();
+    Snapshot { index: 0, objects: parsed.objects, problems: parsed.problems, stale_files: Vec::new() }
+}
+
+fn workload(name: &str) -> Identified {
+    let path = PathBuf::from(format!("/sys/fs/cgroup/{name}"));
+    let workload = StaticWorkload {
+        cgroup: path.clone(),
+        namespace: Namespace::new("web"),
+        name: name.into(),
+        labels: Labels::new(),
+        enforcement: None,
+    };
+    let id = CgroupId::new(name.bytes().map(u64::from).sum());
+    Identified { workload, cgroup: Some(Cgroup { id, level: 1, path }) }
+}
+
+fn roster(names: &[&str]) -> Roster {
+    let workloads: Vec<Identified> = names.iter().map(|name| workload(name)).collect();
+    let attach = workloads.iter().filter_map(|identified| identified.cgroup.clone()).collect();
+    Roster { workloads, attach }
+}
+
+fn config(limits: Limits) -> Config {
+    Config {
+        enforcement: Enforcement::Enforce,
+        registry: RegistryConfig {
+            sources: vec![RegistrySource::File("test.yaml".into())],
+            vip_allocation: enforcer_core::vip::VipAllocation::IstioV2,
+            cluster_id: "Kubernetes".into(),
+            cluster_domain: "cluster.local".into(),
+            root_namespace: Namespace::new("istio-system"),
+        },
+        policy: PolicyConfig {
+            outbound_policy: NodePolicy::Mesh,
+            allow_override: false,
+            exempt: Vec::new(),
+            permit_any_address: false,
+            direct_endpoints: DirectEndpoints::Kubernetes,
+            trusted_exporters: None,
+        },
+        cgroups: Vec::new(),
+        workloads: Vec::new(),
+        unknown_workload_allowed: false,
+        pin_dir: "unused".into(),
+        admin: "unused".into(),
+        limits,
+        event_rate: 100,
+    }
+}
+
+const POLICY: &str = "outboundTrafficPolicy: {mode: REGISTRY_ONLY}\n";
+
+fn started(text: &str, limits: Limits) -> (Controller<Fake>, watch::Receiver<Arc<Applied>>) {
+    Controller::start(config(limits), Fake::default(), roster(&["curl"]), vec![snapshot(text)]).unwrap()
+}
+
+fn verdict(controller: &Controller<Fake>, destination: &str) -> String {
+    controller.explain("curl", destination).unwrap().verdict
+}
+
+fn tell(controller: &mut Controller<Fake>, event: Event) {
+    if controller.take(event).unwrap() {
+        controller.update().unwrap();
+    }
+}
+
+#[test]
+fn a_registry_is_in_force_before_anything_is_attached_and_published() {
+    let (controller, applied) = started(&format!("{POLICY}{}", entry("a", "192.0.2.1")), Limits::default());
+    assert_eq!(verdict(&controller, "192.0.2.1:80"), "allow");
+    assert_eq!(verdict(&controller, "192.0.2.2:80"), "deny");
+    let status = &applied.borrow().status;
+    assert_eq!((status.revision, status.ready, status.services), (1, true, 1));
+    assert_eq!(status.attached, ["/sys/fs/cgroup/curl"]);
+    let settings = controller.dataplane.settings.clone().unwrap();
+    assert_eq!((settings.enforcement, settings.levels), (Enforcement::Enforce, vec![1]));
+}
+
+#[test]
+fn a_registry_that_does_not_fit_leaves_the_last_one_in_force_and_says_why() {
+    let limits = Limits { exact: 1, ..Limits::default() };
+    let (mut controller, applied) = started(&format!("{POLICY}{}", entry("a", "192.0.2.1")), limits);
+    let two = format!("{POLICY}{}{}", entry("b", "192.0.2.2"), entry("c", "192.0.2.3"));
+    tell(&mut controller, Event::Source(snapshot(&two)));
+    assert_eq!(verdict(&controller, "192.0.2.1:80"), "allow");
+    assert_eq!(verdict(&controller, "192.0.2.2:80"), "deny");
+    let not_ready = applied.borrow().status.not_ready.clone();
+    assert!(not_ready[0].contains("2 entries of the map EXACT, 1 more than its limit of 1"), "{not_ready:?}");
+    tell(&mut controller, Event::Source(snapshot(&format!("{POLICY}{}", entry("b", "192.0.2.2")))));
+    assert_eq!(verdict(&controller, "192.0.2.2:80"), "allow");
+    assert!(applied.borrow().status.ready);
+}
+
+#[test]
+fn maps_that_fail_half_way_are_read_back_and_brought_to_the_registry() {
+    let (mut controller, applied) =
+        started(&format!("{POLICY}{}", entry("a", "192.0.2.1")), Limits::default());
+    // One address comes, a barrier, one goes.
+    for fail_after in 0..3 {
+        let address = format!("192.0.2.{}", 10 + fail_after);
+        controller.dataplane.fail_after = Some(fail_after);
+        tell(&mut controller, Event::Source(snapshot(&format!("{POLICY}{}", entry("a", &address)))));
+        assert_eq!(controller.dataplane.fail_after, None, "it did fail");
+        assert_eq!(verdict(&controller, &format!("{address}:80")), "allow", "after {fail_after}");
+        assert_eq!(verdict(&controller, "192.0.2.1:80"), "deny", "after {fail_after}");
+        assert!(applied.borrow().status.ready);
+        assert!(controller.explain("curl", "192.0.2.1:80").unwrap().warnings.is_empty());
+    }
+}
+
+#[test]
+fn without_a_mesh_config_the_policy_is_unknown_and_the_agent_not_ready() {
+    let (controller, applied) = started(&entry("a", "192.0.2.1"), Limits::default());
+    assert_eq!(verdict(&controller, "192.0.2.1:80"), "allow");
+    assert_eq!(controller.explain("curl", "192.0.2.2:80").unwrap().reason, "policy_unknown");
+    assert!(!applied.borrow().status.ready);
+}
+
+#[test]
+fn workloads_come_and_go() {
+    let (mut controller, applied) =
+        started(&format!("{POLICY}{}", entry("a", "192.0.2.1")), Limits::default());
+    tell(&mut controller, Event::Roster(roster(&["curl", "job"])));
+    assert_eq!(controller.dataplane.image.workloads.len(), 2);
+    assert_eq!(applied.borrow().status.attached.len(), 2);
+    let mut gone = roster(&["job"]);
+    gone.workloads.push(Identified { cgroup: None, ..workload("curl") });
+    tell(&mut controller, Event::Roster(gone));
+    assert_eq!(controller.dataplane.image.workloads.len(), 1);
+    assert!(applied.borrow().status.not_ready[0].contains("/sys/fs/cgroup/curl"));
+}
+
+#[test]
+fn a_question_about_an_unknown_workload_lists_those_there_are() {
+    let (mut controller, _) = started(POLICY, Limits::default());
+    tell(&mut controller, Event::Roster(roster(&["curl", "job"])));
+    for (workload, expected) in [
+        ("web/curl", Ok(())),
+        ("namespace=web,name=job", Ok(())),
+        ("cgroup=/sys/fs/cgroup/job", Ok(())),
+        ("nobody", Err("no workload of this node is \"nobody\"; there are: web/curl, web/job")),
+        (
+            "namespace=web",
+            Err("\"namespace=web\" is more than one workload: web/curl, web/job; write namespace/name"),
+        ),
+    ] {
+        let found = controller.explain(workload, "192.0.2.1:80").map(drop);
+        assert_eq!(found, expected.map_err(str::to_owned), "{workload}");
+    }
+}

@@ -1,0 +1,78 @@
+//! The kernel: loading, attaching, pinning, and the maps. The only part of the agent that knows eBPF.
+//!
+//! Everything is pinned below `<pin-dir>/v<ABI>`: `maps/<NAME>` and `links/<cgroup id>/<program>`. A link's pin keeps its
+//! program attached whatever becomes of the agent; a new agent finds the pins, loads its own programs over the same
+//! maps, and puts them into the links one by one ([`attach`]), so that no instant is without a program.
+
+pub mod attach;
+pub mod counters;
+pub mod detach;
+#[cfg(test)]
+pub mod fake;
+pub mod kernel;
+pub mod load;
+pub mod maps;
+pub mod pin;
+pub mod probe;
+pub mod read;
+pub mod ring;
+mod sys;
+pub mod tables;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use enforcer_common::key::CgroupId;
+use enforcer_common::mode::Enforcement;
+use enforcer_common::verdict::Tables;
+use enforcer_core::policy::image::{Image, MapOp};
+
+pub use kernel::Kernel;
+
+/// What the controller drives: the kernel, or maps in memory.
+pub trait Dataplane: Send + Sync {
+    /// The maps, as the verdict reads them.
+    type Tables: Tables;
+
+    /// What the maps hold.
+    fn read(&self) -> Result<Image>;
+
+    /// Does the operations, in order. On an error the maps are somewhere between two states: read them back.
+    fn apply(&mut self, ops: &[MapOp]) -> Result<()>;
+
+    /// Writes the node's settings; the switch last.
+    fn configure(&mut self, settings: &NodeSettings) -> Result<()>;
+
+    /// Attaches to these cgroups and to no others.
+    fn attach(&mut self, cgroups: &[(CgroupId, PathBuf)]) -> Result<()>;
+
+    /// The cgroups that have programs.
+    fn attached(&self) -> &[(CgroupId, PathBuf)];
+
+    /// The maps, for `explain`.
+    fn tables(&self) -> &Self::Tables;
+}
+
+/// The node-wide settings that programs read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NodeSettings {
+    /// The node's switch.
+    pub enforcement: Enforcement,
+    /// What a process without identity may do.
+    pub unknown_workload_allowed: bool,
+    /// The depths of the workloads' cgroups, deepest first.
+    pub levels: Vec<u8>,
+    /// Events per second and workload.
+    pub event_rate: u64,
+}
+
+/// The kernel programs, as built from `enforcer-ebpf`.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/enforcer"));
+
+/// What tells this build's kernel programs from others: FNV-1a over the object.
+pub fn object_hash() -> String {
+    let hash = OBJECT.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{hash:016x}")
+}

@@ -1,0 +1,70 @@
+//! What the programs count, read through handles of its own so that nobody waits for the controller.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use aya::maps::{Array, HashMap, MapData, PerCpuArray};
+use enforcer_common::config::ConfigKey;
+use enforcer_common::event::EventBudget;
+use enforcer_common::id::RuleId;
+use enforcer_common::key::CgroupId;
+use enforcer_common::mode::Enforcement;
+use enforcer_common::names::map;
+use enforcer_common::reason::Reason;
+
+use crate::dataplane::maps::open;
+use crate::dataplane::pin::Pins;
+use crate::status::DecisionCount;
+
+/// The counters.
+pub struct Counters {
+    reasons: PerCpuArray<MapData, u64>,
+    rules: HashMap<MapData, RuleId, u64>,
+    budgets: HashMap<MapData, CgroupId, EventBudget>,
+    config: Array<MapData, u64>,
+}
+
+impl Counters {
+    /// Opens them.
+    pub fn open(pins: &Pins) -> Result<Self> {
+        Ok(Self {
+            reasons: open(pins, map::REASON_HITS)?,
+            rules: open(pins, map::RULE_HITS)?,
+            budgets: open(pins, map::EVENT_BUDGET)?,
+            config: open(pins, map::CONFIG)?,
+        })
+    }
+
+    /// Decisions by reason; reasons never met are left out.
+    pub fn decisions(&self) -> Vec<DecisionCount> {
+        let count = |reason: Reason, enforced: u32| -> u64 {
+            let values = self.reasons.get(&(2 * u32::from(reason.code()) + enforced), 0);
+            values.map_or(0, |values| values.iter().sum())
+        };
+        let counts = Reason::ALL.iter().map(|reason| DecisionCount {
+            reason: reason.as_str().to_owned(),
+            enforced: count(*reason, 1),
+            audited: count(*reason, 0),
+        });
+        counts.filter(|count| count.enforced + count.audited > 0).collect()
+    }
+
+    /// Flows of one rule.
+    pub fn rule(&self, rule: RuleId) -> u64 {
+        self.rules.get(&rule, 0).unwrap_or(0)
+    }
+
+    /// Events that were not sent, by workload; 0 stands for those without identity.
+    pub fn suppressed(&self) -> BTreeMap<CgroupId, u64> {
+        let budgets = self.budgets.iter().flatten();
+        budgets.map(|(cgroup, budget)| (cgroup, budget.suppressed)).collect()
+    }
+
+    /// The node's switch, as the kernel has it.
+    pub fn enforcement(&self) -> Enforcement {
+        match self.config.get(&ConfigKey::Enforcement.index(), 0) {
+            Ok(0) | Err(_) => Enforcement::Off,
+            Ok(bits) => Enforcement::from_bits(u32::try_from(bits & 0xff).unwrap_or(0)),
+        }
+    }
+}

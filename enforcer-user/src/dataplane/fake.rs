@@ -1,0 +1,62 @@
+//! Maps in memory: what the controller's tests run on.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use enforcer_common::key::CgroupId;
+use enforcer_core::policy::image::{Image, MapOp};
+
+use crate::dataplane::{Dataplane, NodeSettings};
+
+/// Does what the kernel's maps would, and fails when told to.
+#[derive(Debug, Default)]
+pub struct Fake {
+    /// What the maps hold.
+    pub image: Image,
+    /// The settings last written.
+    pub settings: Option<NodeSettings>,
+    /// How many operations succeed before one fails, if any is to.
+    pub fail_after: Option<usize>,
+    attached: Vec<(CgroupId, PathBuf)>,
+}
+
+impl Dataplane for Fake {
+    type Tables = Image;
+
+    fn read(&self) -> Result<Image> {
+        Ok(self.image.clone())
+    }
+
+    fn apply(&mut self, ops: &[MapOp]) -> Result<()> {
+        for op in ops {
+            match &mut self.fail_after {
+                Some(0) => {
+                    self.fail_after = None;
+                    bail!("told to fail");
+                }
+                Some(left) => *left -= 1,
+                None => {}
+            }
+            self.image.apply(op);
+        }
+        Ok(())
+    }
+
+    fn configure(&mut self, settings: &NodeSettings) -> Result<()> {
+        self.settings = Some(settings.clone());
+        Ok(())
+    }
+
+    fn attach(&mut self, cgroups: &[(CgroupId, PathBuf)]) -> Result<()> {
+        self.attached = cgroups.to_vec();
+        Ok(())
+    }
+
+    fn attached(&self) -> &[(CgroupId, PathBuf)] {
+        &self.attached
+    }
+
+    fn tables(&self) -> &Image {
+        &self.image
+    }
+}

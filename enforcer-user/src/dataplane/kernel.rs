@@ -1,0 +1,89 @@
+//! One node's kernel, as the controller sees it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use enforcer_common::config::{ConfigKey, pack_levels};
+use enforcer_common::key::CgroupId;
+use enforcer_core::policy::budget::Limits;
+use enforcer_core::policy::image::{Image, MapOp};
+
+use crate::dataplane::attach;
+use crate::dataplane::load::{self, LoadedProgram};
+use crate::dataplane::maps::Maps;
+use crate::dataplane::pin::{PinLock, Pins};
+use crate::dataplane::{Dataplane, NodeSettings, detach, probe};
+
+/// Loaded programs and open maps. Dropping it changes nothing in the kernel.
+pub struct Kernel {
+    pins: Pins,
+    programs: Vec<LoadedProgram>,
+    maps: Maps,
+    attached: Vec<(CgroupId, PathBuf)>,
+    _lock: PinLock,
+}
+
+impl Kernel {
+    /// Loads the programs over the maps that are pinned, or new ones. Nothing is attached and nothing in force changes.
+    pub fn load(pin_dir: &Path, limits: &Limits) -> Result<Self> {
+        let faults = probe::faults(pin_dir);
+        if !faults.is_empty() {
+            bail!("this machine cannot enforce:\n  {}", faults.join("\n  "));
+        }
+        let lock = PinLock::take(pin_dir)?;
+        let pins = Pins::new(pin_dir);
+        let programs = load::load(&pins, limits)?;
+        let mut maps = Maps::open(&pins)?;
+        maps.allow_events(CgroupId::new(0))?;
+        Ok(Self { pins, programs, maps, attached: Vec::new(), _lock: lock })
+    }
+
+    /// Where everything is pinned.
+    pub fn pins(&self) -> &Pins {
+        &self.pins
+    }
+}
+
+impl Dataplane for Kernel {
+    type Tables = Maps;
+
+    fn read(&self) -> Result<Image> {
+        self.maps.read()
+    }
+
+    fn apply(&mut self, ops: &[MapOp]) -> Result<()> {
+        ops.iter().try_for_each(|op| self.maps.apply(op))
+    }
+
+    fn configure(&mut self, settings: &NodeSettings) -> Result<()> {
+        let levels = pack_levels(&settings.levels)
+            .context("workloads are at more than eight depths of the cgroup hierarchy")?;
+        self.maps.configure(ConfigKey::WorkloadLevels, levels)?;
+        self.maps
+            .configure(ConfigKey::UnknownWorkloadAllowed, u64::from(settings.unknown_workload_allowed))?;
+        self.maps.configure(ConfigKey::EventRate, settings.event_rate)?;
+        self.maps.configure(ConfigKey::Enforcement, u64::from(settings.enforcement.bits()))
+    }
+
+    fn attach(&mut self, cgroups: &[(CgroupId, PathBuf)]) -> Result<()> {
+        for (cgroup, path) in cgroups {
+            attach::attach(&self.pins, *cgroup, path, &self.programs)?;
+        }
+        let keep: Vec<CgroupId> = cgroups.iter().map(|(cgroup, _)| *cgroup).collect();
+        attach::detach_others(&self.pins, &keep)?;
+        // What older ABIs have attached goes last: until now it enforced beside us.
+        for abi in self.pins.other_abis()? {
+            detach::detach_abi(&abi, &mut detach::DetachReport::default())?;
+        }
+        self.attached = cgroups.to_vec();
+        Ok(())
+    }
+
+    fn attached(&self) -> &[(CgroupId, PathBuf)] {
+        &self.attached
+    }
+
+    fn tables(&self) -> &Maps {
+        &self.maps
+    }
+}

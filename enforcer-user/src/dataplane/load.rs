@@ -1,0 +1,114 @@
+//! Loading: the maps that are pinned or new ones, and the programs over them.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use anyhow::{Context as _, Result, bail};
+use aya::maps::MapInfo;
+use aya::programs::{CgroupSockAddr, ProgramError};
+use aya::{Btf, Ebpf, EbpfLoader};
+use enforcer_common::limits::{EVENTS_BYTES, HEADROOM};
+use enforcer_common::names::{CGROUP_PROGRAMS, CgroupProgram, map};
+use enforcer_core::policy::budget::Limits;
+
+use crate::dataplane::OBJECT;
+use crate::dataplane::pin::Pins;
+
+/// The end of a verifier log is where it says what it does not like.
+const VERIFIER_LOG_END: usize = 2_000;
+
+/// A loaded program.
+#[derive(Debug)]
+pub struct LoadedProgram {
+    /// Which one.
+    pub program: CgroupProgram,
+    /// Its descriptor.
+    pub fd: OwnedFd,
+}
+
+/// Loads all programs over the pinned maps; maps that are not there yet are made and pinned. On failure nothing is
+/// left that was not there before.
+pub fn load(pins: &Pins, limits: &Limits) -> Result<Vec<LoadedProgram>> {
+    let fresh = !pins.map(map::CONFIG).exists();
+    check_sizes(pins, limits)?;
+    pins.create()?;
+    let loaded = load_programs(pins, limits);
+    if loaded.is_err() && fresh {
+        for name in map::ALL {
+            // What was never made cannot be removed: both are fine.
+            let _ = std::fs::remove_file(pins.map(name));
+        }
+    }
+    loaded
+}
+
+fn load_programs(pins: &Pins, limits: &Limits) -> Result<Vec<LoadedProgram>> {
+    let btf = Btf::from_sys_fs().context("cannot read the kernel's BTF from /sys/kernel/btf/vmlinux")?;
+    let paths: Vec<_> = map::ALL.iter().map(|name| (*name, pins.map(name))).collect();
+    let mut loader = EbpfLoader::new();
+    loader.btf(Some(&btf));
+    for (name, path) in paths {
+        loader.map_pin_path(name, path);
+    }
+    for (name, entries) in map_entries(limits) {
+        loader.map_max_entries(name, entries);
+    }
+    let mut ebpf = loader.load(OBJECT).context("cannot create the eBPF maps")?;
+    CGROUP_PROGRAMS.iter().map(|program| load_program(&mut ebpf, *program)).collect()
+}
+
+fn load_program(ebpf: &mut Ebpf, program: CgroupProgram) -> Result<LoadedProgram> {
+    let name = program.name;
+    let loaded =
+        ebpf.program_mut(name).with_context(|| format!("the kernel object has no program {name}"))?;
+    let loaded: &mut CgroupSockAddr = loaded.try_into()?;
+    match loaded.load() {
+        Ok(()) => {}
+        Err(ProgramError::LoadError { io_error, verifier_log }) => {
+            let log = verifier_log.to_string();
+            let tail = log.get(log.len().saturating_sub(VERIFIER_LOG_END)..).unwrap_or(&log);
+            bail!(
+                "the kernel refuses the program {name}: {io_error}; the end of the verifier's log:\n{tail}"
+            );
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot load the program {name}")),
+    }
+    let fd = loaded.fd()?.as_fd().try_clone_to_owned().context("cannot duplicate a program's descriptor")?;
+    Ok(LoadedProgram { program, fd })
+}
+
+/// The size of each map whose size can be chosen.
+fn map_entries(limits: &Limits) -> Vec<(&'static str, u32)> {
+    let entries = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX).saturating_mul(HEADROOM);
+    vec![
+        (map::WORKLOADS, entries(limits.workloads)),
+        (map::EVENT_BUDGET, entries(limits.workloads)),
+        (map::EXACT, entries(limits.exact)),
+        (map::PREFIXES, entries(limits.prefixes)),
+        (map::CLASS_RULES, entries(limits.class_rules)),
+        (map::ANY_RULES, entries(limits.any_rules)),
+        (map::BACKENDS, entries(limits.backends)),
+        (map::RULE_HITS, entries(limits.rules)),
+    ]
+}
+
+/// A pinned map cannot grow: asking for another size is refused while the old ones are in force.
+fn check_sizes(pins: &Pins, limits: &Limits) -> Result<()> {
+    let sizes = map_entries(limits).into_iter().chain([(map::EVENTS, EVENTS_BYTES)]);
+    for (name, wanted) in sizes {
+        let path = pins.map(name);
+        if !path.exists() {
+            continue;
+        }
+        let info = MapInfo::from_pin(&path)
+            .with_context(|| format!("cannot read the pinned map {}", path.display()))?;
+        if info.max_entries() != wanted {
+            bail!(
+                "the map {name} is in force with room for {} entries, and {} are wanted: start with the old \
+                 --map-entries, or run `enforcer detach` first (which lifts enforcement until the next start)",
+                info.max_entries() / HEADROOM,
+                wanted / HEADROOM
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! Who runs here: from the configured workloads to the cgroups that the kernel knows.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use enforcer_common::key::CgroupId;
+use enforcer_core::policy::WorkloadSpec;
+
+use crate::config::StaticWorkload;
+
+/// A cgroup directory that exists.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Cgroup {
+    /// Its id: the inode number of the directory.
+    pub id: CgroupId,
+    /// How many levels below the hierarchy's root.
+    pub level: u8,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// The cgroup at `path`, which must be a cgroup2 directory and not the root of the hierarchy.
+pub fn cgroup(path: &Path) -> Result<Cgroup> {
+    let metadata = fs::metadata(path).with_context(|| {
+        format!("the cgroup {} cannot be read; make it first, or correct the path", path.display())
+    })?;
+    let path = path.canonicalize().with_context(|| format!("cannot resolve {}", path.display()))?;
+    let mounts = fs::read_to_string("/proc/self/mountinfo").context("cannot read /proc/self/mountinfo")?;
+    let Some(level) = level(&mounts, &path) else {
+        bail!(
+            "{} is not a directory of a cgroup2 hierarchy (look for \"cgroup2\" in /proc/mounts)",
+            path.display()
+        );
+    };
+    if level == 0 {
+        bail!("{} is the root cgroup: enforcing there would cut off the host itself", path.display());
+    }
+    let level = u8::try_from(level).with_context(|| format!("{} is too deep", path.display()))?;
+    Ok(Cgroup { id: CgroupId::new(metadata.ino()), level, path })
+}
+
+/// The depth of `path` in the kernel's own count: what of the hierarchy is above the mount counts, too.
+fn level(mountinfo: &str, path: &Path) -> Option<usize> {
+    mountinfo
+        .lines()
+        .filter_map(|line| {
+            // proc(5): id parent major:minor root mount-point options... - type source options
+            let mut fields = line.split(' ').skip(3);
+            let (root, mount) = (fields.next()?, fields.next()?);
+            let is_cgroup2 = line.split(" - ").nth(1)?.starts_with("cgroup2 ");
+            let below = path.strip_prefix(mount).ok()?;
+            is_cgroup2.then(|| (mount.len(), depth(Path::new(root)) + depth(below)))
+        })
+        .max()
+        .map(|(_, level)| level)
+}
+
+fn depth(path: &Path) -> usize {
+    path.components().filter(|component| matches!(component, std::path::Component::Normal(_))).count()
+}
+
+/// The configured workloads, and where programs have to be.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Roster {
+    /// Every configured workload, those whose cgroup is not there included.
+    pub workloads: Vec<Identified>,
+    /// The topmost cgroups.
+    pub attach: Vec<Cgroup>,
+}
+
+/// A configured workload, and its cgroup while there is one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identified {
+    /// As configured.
+    pub workload: StaticWorkload,
+    /// Its cgroup. A directory that came again is another one.
+    pub cgroup: Option<Cgroup>,
+}
+
+impl Roster {
+    /// Looks at the cgroups as they are now.
+    pub fn look(roots: &[PathBuf], workloads: &[StaticWorkload]) -> Self {
+        let workloads: Vec<Identified> = workloads
+            .iter()
+            .map(|workload| Identified { workload: workload.clone(), cgroup: cgroup(&workload.cgroup).ok() })
+            .collect();
+        let there = workloads.iter().filter_map(|identified| identified.cgroup.clone());
+        let attach = topmost(roots.iter().filter_map(|path| cgroup(path).ok()).chain(there).collect());
+        Self { workloads, attach }
+    }
+}
+
+impl Identified {
+    /// As the compiler takes it, while its cgroup is there.
+    pub fn spec(&self) -> Option<WorkloadSpec> {
+        let cgroup = self.cgroup.as_ref()?;
+        Some(WorkloadSpec {
+            cgroup: cgroup.id,
+            namespace: self.workload.namespace.clone(),
+            name: self.workload.name.as_str().into(),
+            labels: self.workload.labels.clone(),
+            enforcement: self.workload.enforcement,
+        })
+    }
+
+    /// `namespace/name`
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.workload.namespace, self.workload.name)
+    }
+}
+
+/// The topmost of `cgroups`: programs there see everything below, and a second one below would decide again.
+fn topmost(mut cgroups: Vec<Cgroup>) -> Vec<Cgroup> {
+    cgroups.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut kept: Vec<Cgroup> = Vec::new();
+    for cgroup in cgroups {
+        if !kept.iter().any(|above| cgroup.path.starts_with(&above.path)) {
+            kept.push(cgroup);
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTS: &str = "\
+25 30 0:22 / /sys rw - sysfs sysfs rw
+31 25 0:27 / /sys/fs/cgroup ro - tmpfs tmpfs ro
+42 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
+43 31 0:38 /kubepods /mnt/pods rw - cgroup2 cgroup2 rw
+";
+
+    #[test]
+    fn levels_count_from_the_root_of_the_hierarchy() {
+        for (path, expected) in [
+            ("/sys/fs/cgroup/unified", Some(0)),
+            ("/sys/fs/cgroup/unified/web", Some(1)),
+            ("/sys/fs/cgroup/unified/kubepods/pod1/c", Some(3)),
+            ("/mnt/pods", Some(1)),
+            ("/mnt/pods/pod1", Some(2)),
+            ("/sys/fs/cgroup/memory", None),
+            ("/home", None),
+        ] {
+            assert_eq!(level(MOUNTS, Path::new(path)), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn only_the_topmost_cgroups_get_programs() {
+        let cgroup = |path: &str| Cgroup { id: CgroupId::new(1), level: 1, path: path.into() };
+        let kept = topmost(vec![cgroup("/c/b/x"), cgroup("/c/b"), cgroup("/c/a"), cgroup("/c/bb")]);
+        let kept: Vec<_> = kept.iter().map(|cgroup| cgroup.path.to_str().unwrap()).collect();
+        assert_eq!(kept, ["/c/a", "/c/b", "/c/bb"]);
+    }
+}

@@ -1,0 +1,18 @@
+//! The agent and the command line, in reading order.
+//!
+//! `cli` says what can be typed, [`config`] what it means; [`app`] wires the parts of the agent: [`sources`] tell the
+//! [`controller`] of objects, it compiles them and gives operations to the [`dataplane`], the only part that knows
+//! the kernel; [`flows`] keeps what the kernel tells; [`admin`] answers the command line.
+
+pub mod admin;
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod controller;
+pub mod dataplane;
+pub mod flows;
+pub mod identity;
+pub mod lifecycle;
+pub mod proto;
+pub mod sources;
+pub mod status;

@@ -1,0 +1,31 @@
+//! The binary: reads the command line, hands over to the library, and turns the answer into an exit code.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+use enforcer_user::cli::output::ClosedPipe;
+use enforcer_user::cli::{self, Answer, Cli};
+
+/// The answer is no: denied, invalid, not ready, not found.
+const NO: u8 = 1;
+/// Usage, or something that could not be done.
+const FAILURE: u8 = 2;
+
+fn main() -> ExitCode {
+    let matches = Cli::command().get_matches();
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    match cli::run(&cli, &matches) {
+        Ok(Answer::Yes) => ExitCode::SUCCESS,
+        Ok(Answer::No) => ExitCode::from(NO),
+        // Whoever read the output has seen enough.
+        Err(error) if error.is::<ClosedPipe>() => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::from(FAILURE)
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! `cargo xtask test`: the unit tests of every crate, then the system tests, counted together.
+
+mod count;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+
+use crate::command;
+use crate::setup;
+use crate::stop::Stop;
+
+pub(crate) use count::Count;
+
+/// What to test.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Only these system tests: names of files in tests/tests
+    suites: Vec<String>,
+    /// Passed to every test program, such as a filter or --nocapture
+    #[arg(last = true)]
+    args: Vec<String>,
+}
+
+/// Runs the tests; the last line says how many passed and failed.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    setup::ensure(setup::Scope::Build)?;
+    let (count, end) = all(args)?;
+    println!("\n{count}");
+    end.map_or(Ok(()), |stop| Err(stop.into()))
+}
+
+/// Runs everything, as CI does, without the final line.
+pub(crate) fn all_suites() -> Result<(Count, Option<Stop>)> {
+    all(&Args { suites: Vec::new(), args: Vec::new() })
+}
+
+/// Runs what `args` asks for: the count, and why that is not a success.
+fn all(args: &Args) -> Result<(Count, Option<Stop>)> {
+    let mut count = Count::default();
+    if args.suites.is_empty() {
+        let unit = ["test", "--workspace", "--exclude", "enforcer-tests", "--no-fail-fast"];
+        count.add(counted(command::cargo(unit), args)?);
+    }
+    if !command::is_root() {
+        println!("\nThe system tests create network namespaces and load eBPF programs, which needs root:");
+        println!("  sudo -E env \"PATH=$PATH\" cargo xtask test");
+        println!("They were not run.");
+        return Ok((count, Some(Stop::NeedsUser)));
+    }
+    // Some of them run the binaries: what they run must be what the sources say.
+    command::run(&mut command::cargo(["build", "-p", "enforcer-user", "-p", "enforcer-tests"]))?;
+    let mut system = command::cargo(["test", "-p", "enforcer-tests", "--no-fail-fast"]);
+    for suite in &args.suites {
+        system.args(["--test", suite]);
+    }
+    count.add(counted(system, args)?);
+    Ok((count, (count.failed > 0).then_some(Stop::Failed)))
+}
+
+/// Runs one `cargo test`, passes its output through, and counts.
+fn counted(mut cargo: Command, args: &Args) -> Result<Count> {
+    if !args.args.is_empty() {
+        cargo.arg("--").args(&args.args);
+    }
+    let line = command::show(&cargo);
+    println!("\n$ {line}");
+    let mut child = cargo.stdout(Stdio::piped()).spawn().with_context(|| format!("starting `{line}`"))?;
+    let mut count = Count::default();
+    for text in BufReader::new(child.stdout.take().context("reading the tests' output")?).split(b'\n') {
+        let text = text.with_context(|| format!("reading the output of `{line}`"))?;
+        let text = String::from_utf8_lossy(&text);
+        println!("{text}");
+        count.read_line(&text);
+    }
+    let status = child.wait().with_context(|| format!("waiting for `{line}`"))?;
+    // A crate that does not compile or a test program that dies reports no result of its own.
+    if !status.success() && count.failed == 0 {
+        eprintln!("`{line}` failed with {status} before it could count; counted as one failure");
+        count.failed = 1;
+    }
+    Ok(count)
+}
