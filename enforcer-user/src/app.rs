@@ -168,7 +168,9 @@ fn status(applied: &watch::Receiver<Arc<Applied>>, counters: &Counters, flows: &
     let applied = Arc::clone(&applied.borrow());
     let suppressed = counters.suppressed();
     let mut status = applied.status.clone();
-    status.enforcement = counters.enforcement().to_string();
+    if !status.attached.is_empty() {
+        status.enforcement = counters.enforcement().to_string();
+    }
     status.decisions = counters.decisions();
     status.events_suppressed = suppressed.values().sum();
     for workload in &mut status.workloads {

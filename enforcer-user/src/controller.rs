@@ -76,6 +76,8 @@ pub struct Controller<D> {
     refused: Vec<Problem>,
     /// Why the maps may not hold what they should.
     fault: Option<String>,
+    /// Somebody has taken the programs off: this agent enforces nothing any more, and does not put them back.
+    lifted: bool,
     revision: u64,
     publish: watch::Sender<Arc<Applied>>,
 }
@@ -103,6 +105,7 @@ impl<D: Dataplane> Controller<D> {
             problems: Vec::new(),
             refused: Vec::new(),
             fault: None,
+            lifted: false,
             revision: 0,
             publish,
         };
@@ -110,7 +113,11 @@ impl<D: Dataplane> Controller<D> {
         controller.problems = problems;
         controller.apply(&registry)?;
         if let Some(problem) = controller.refused.first() {
-            bail!("the registry is refused, and what was in force stays:\n{problem}");
+            bail!(
+                "the registry is refused, and what was in force stays: {}; {}",
+                problem.message,
+                problem.hint
+            );
         }
         controller.switch_on()?;
         controller.publish();
@@ -123,58 +130,82 @@ impl<D: Dataplane> Controller<D> {
             let mut changed = false;
             let mut next = Some(event);
             while let Some(event) = next {
-                changed |= tokio::task::block_in_place(|| self.take(event))?;
+                changed |= tokio::task::block_in_place(|| self.take(event));
                 next = events.try_recv().ok();
             }
             if changed {
-                tokio::task::block_in_place(|| self.update())?;
+                tokio::task::block_in_place(|| self.update());
             }
         }
         Ok(())
     }
 
     /// Takes one event in; whether the registry or the workloads have changed.
-    fn take(&mut self, event: Event) -> Result<bool> {
+    fn take(&mut self, event: Event) -> bool {
         match event {
             Event::Source(snapshot) => {
                 let last = self.sources.get(&snapshot.index).map_or(0, |state| state.revision);
                 let state = SourceState { revision: last + 1, since: Instant::now(), snapshot };
                 self.sources.insert(state.snapshot.index, state);
-                Ok(true)
+                true
             }
             Event::Question(Question::Explain { workload, destination, reply }) => {
                 // Whoever asked may have gone.
                 let _ = reply.send(self.explain(&workload, &destination));
-                Ok(false)
+                false
             }
             Event::Roster(roster) => {
                 self.roster = roster;
-                Ok(true)
+                true
             }
-            Event::Tick => {
-                let ops = self.compiler.reap(self.started.elapsed());
-                self.dataplane.apply(&ops)?;
-                Ok(false)
-            }
+            Event::Tick => self.tick(),
         }
     }
 
-    /// Brings registry and workloads into the kernel and publishes.
-    fn update(&mut self) -> Result<()> {
+    /// Reaps, and looks whether things are as they should be; whether an update is due.
+    fn tick(&mut self) -> bool {
+        if self.lifted {
+            return false;
+        }
+        if !self.dataplane.is_intact() {
+            tracing::warn!("somebody has detached: nothing is enforced until this agent is started again");
+            self.lifted = true;
+            self.publish();
+            return false;
+        }
+        let ops = self.compiler.reap(self.started.elapsed());
+        if let Err(error) = self.dataplane.apply(&ops) {
+            self.fault = Some(format!("{error:#}"));
+        }
+        // What failed is tried again.
+        self.fault.is_some()
+    }
+
+    /// Brings registry and workloads into the kernel and publishes. What fails is tried again at the next tick; until then the
+    /// agent is not ready.
+    fn update(&mut self) {
+        if self.lifted {
+            return;
+        }
         let (registry, problems) = self.build();
         self.problems = problems;
-        if let Err(error) = self.apply(&registry) {
-            // The maps are between two states: start over from what they hold.
-            self.fault = Some(format!("{error:#}"));
+        let result = self.apply(&registry).or_else(|error| {
             tracing::error!("cannot apply the registry: {error:#}; trying again over what the maps hold");
-            let left = self.dataplane.read()?;
-            self.compiler = Compiler::adopting(settings(&self.config), self.config.limits, left);
-            self.apply(&registry)?;
+            self.start_over(&registry)
+        });
+        let result = result.and_then(|()| self.switch_on());
+        if let Err(error) = &result {
+            tracing::error!("cannot bring the registry into the kernel: {error:#}; trying again in a second");
         }
-        self.fault = None;
-        self.switch_on()?;
+        self.fault = result.err().map(|error| format!("{error:#}"));
         self.publish();
-        Ok(())
+    }
+
+    /// The maps are between two states: start over from what they hold.
+    fn start_over(&mut self, registry: &Arc<Registry>) -> Result<()> {
+        let left = self.dataplane.read()?;
+        self.compiler = Compiler::adopting(settings(&self.config), self.config.limits, left);
+        self.apply(registry)
     }
 
     /// The registry of all sources.
@@ -208,7 +239,8 @@ impl<D: Dataplane> Controller<D> {
                 }
             }
             Err(problems) => {
-                for problem in &problems {
+                // At the start it is the error that ends the agent.
+                for problem in problems.iter().filter(|_| self.revision > 0) {
                     tracing::warn!("{problem}");
                 }
                 self.refused = problems;

@@ -46,6 +46,9 @@ pub trait Dataplane: Send + Sync {
     /// Attaches to these cgroups and to no others.
     fn attach(&mut self, cgroups: &[(CgroupId, PathBuf)]) -> Result<()>;
 
+    /// Whether what was attached still is: not after `enforcer detach`.
+    fn is_intact(&self) -> bool;
+
     /// The cgroups that have programs.
     fn attached(&self) -> &[(CgroupId, PathBuf)];
 

@@ -144,6 +144,11 @@ impl Compiler {
         self.interner.rule_key(id)
     }
 
+    /// The number of a rule in use.
+    pub(super) fn rule_id(&self, key: &RuleKey) -> Option<RuleId> {
+        self.interner.rule_id(key)
+    }
+
     /// Where offers meet at one place, or capture what they must not: the losers, as problems.
     pub fn conflicts(&self) -> Vec<Problem> {
         conflict::conflicts(&self.places)

@@ -167,15 +167,26 @@ impl Compiler {
                 .iter()
                 .any(|port| port.number == to.port && port.protocol.transport() == to.protocol)
         };
-        let verdict = match (workload.policy, visible.iter().any(|service| has_port(&service))) {
+        let with_port = visible.iter().find(has_port);
+        let verdict = match (workload.policy, with_port) {
             (OutboundPolicy::AllowAny, _) => {
                 Verdict { action: Action::Allow, reason: Reason::AllowAny, ..deny(Reason::AllowAny) }
             }
             (OutboundPolicy::Unknown, _) => deny(Reason::PolicyUnknown),
-            (OutboundPolicy::RegistryOnly, true) => deny(Reason::NeedsName),
-            (OutboundPolicy::RegistryOnly, false) => deny(Reason::NotRegistered),
+            (OutboundPolicy::RegistryOnly, Some(service)) => {
+                Verdict::deny(Reason::NeedsName, self.rule_at_port(service, to))
+            }
+            (OutboundPolicy::RegistryOnly, None) => deny(Reason::NotRegistered),
         };
         (verdict, None)
+    }
+
+    /// The rule that a service has for a destination's port, [`RuleId::NONE`] when that won nowhere.
+    fn rule_at_port(&self, service: &Service, to: &Destination) -> RuleId {
+        let slot = (to.protocol, Port::new(to.port));
+        let offers = self.offers.get(&service.key).into_iter().flatten();
+        let ids = offers.filter(|offer| offer.slot == slot).filter_map(|offer| self.rule_id(&offer.rule));
+        ids.min().unwrap_or(RuleId::NONE)
     }
 
     /// The services that stand for `host` in the eyes of `spec`, exact names before wildcards.

@@ -164,6 +164,10 @@ impl Interner {
         self.classes.get(&id)?.key.as_ref()
     }
 
+    pub(super) fn rule_id(&self, key: &RuleKey) -> Option<RuleId> {
+        self.rule_ids.get(key).copied()
+    }
+
     pub(super) fn rule_key(&self, id: RuleId) -> Option<&Arc<RuleKey>> {
         self.rules.get(&id)?.key.as_ref()
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use enforcer_common::key::CgroupId;
-use enforcer_common::mode::OutboundPolicy;
+use enforcer_common::mode::{Enforcement, OutboundPolicy};
 use enforcer_core::policy::budget::fill;
 use enforcer_core::policy::{NodePolicy, outbound_policy};
 use enforcer_core::registry::Registry;
@@ -42,7 +42,9 @@ impl<D: Dataplane> Controller<D> {
     fn status(&self) -> Status {
         let (policy, from) = self.node_policy();
         let not_ready = self.not_ready(policy);
-        let attached = self.dataplane.attached().iter().map(|(_, path)| path.display().to_string());
+        let attached = self.dataplane.attached().iter().filter(|_| !self.lifted);
+        let attached = attached.map(|(_, path)| path.display().to_string());
+        let enforcement = if self.lifted { Enforcement::Off } else { self.config.enforcement };
         let maps = fill(self.compiler.image(), self.compiler.limits()).into_iter().map(|fill| MapStatus {
             map: fill.map.to_owned(),
             used: fill.used,
@@ -51,7 +53,7 @@ impl<D: Dataplane> Controller<D> {
         let problems = self.problems.iter().chain(&self.refused).cloned().chain(self.compiler.conflicts());
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            enforcement: self.config.enforcement.to_string(),
+            enforcement: enforcement.to_string(),
             outbound_policy: policy.to_string(),
             outbound_policy_from: from.to_owned(),
             revision: self.revision,
@@ -78,6 +80,11 @@ impl<D: Dataplane> Controller<D> {
 
     fn not_ready(&self, policy: OutboundPolicy) -> Vec<String> {
         let mut reasons = Vec::new();
+        if self.lifted {
+            reasons.push(
+                "`enforcer detach` has taken the programs off: start the agent again to enforce".to_owned(),
+            );
+        }
         if policy == OutboundPolicy::Unknown {
             reasons.push(
                 "the outbound policy is the mesh's, and no source has a MeshConfig: set --outbound-traffic-policy or add one"

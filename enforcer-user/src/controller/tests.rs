@@ -84,8 +84,8 @@ fn verdict(controller: &Controller<Fake>, destination: &str) -> String {
 }
 
 fn tell(controller: &mut Controller<Fake>, event: Event) {
-    if controller.take(event).unwrap() {
-        controller.update().unwrap();
+    if controller.take(event) {
+        controller.update();
     }
 }
 
@@ -172,4 +172,17 @@ fn a_question_about_an_unknown_workload_lists_those_there_are() {
         let found = controller.explain(workload, "192.0.2.1:80").map(drop);
         assert_eq!(found, expected.map_err(str::to_owned), "{workload}");
     }
+}
+
+#[test]
+fn after_a_detach_the_agent_claims_nothing_and_puts_nothing_back() {
+    let (mut controller, applied) =
+        started(&format!("{POLICY}{}", entry("a", "192.0.2.1")), Limits::default());
+    controller.dataplane.detached = true;
+    tell(&mut controller, Event::Tick);
+    tell(&mut controller, Event::Source(snapshot(POLICY)));
+    let status = &applied.borrow().status;
+    assert_eq!((status.ready, status.attached.len(), status.enforcement.as_str()), (false, 0, "off"));
+    assert!(status.not_ready[0].contains("detach"), "{:?}", status.not_ready);
+    assert_eq!(controller.dataplane.image.exact.len(), 1, "the maps are left alone");
 }

@@ -17,6 +17,8 @@ pub struct Fake {
     pub settings: Option<NodeSettings>,
     /// How many operations succeed before one fails, if any is to.
     pub fail_after: Option<usize>,
+    /// Whether somebody has taken the programs off.
+    pub detached: bool,
     attached: Vec<(CgroupId, PathBuf)>,
 }
 
@@ -50,6 +52,10 @@ impl Dataplane for Fake {
     fn attach(&mut self, cgroups: &[(CgroupId, PathBuf)]) -> Result<()> {
         self.attached = cgroups.to_vec();
         Ok(())
+    }
+
+    fn is_intact(&self) -> bool {
+        !self.detached
     }
 
     fn attached(&self) -> &[(CgroupId, PathBuf)] {

@@ -14,12 +14,15 @@ use crate::dataplane::maps::Maps;
 use crate::dataplane::pin::{PinLock, Pins};
 use crate::dataplane::{Dataplane, NodeSettings, detach, probe};
 
-/// Loaded programs and open maps. Dropping it changes nothing in the kernel.
+/// Loaded programs and open maps. Dropping it changes nothing that is in force; one that was never attached takes back
+/// the maps it has made.
 pub struct Kernel {
     pins: Pins,
     programs: Vec<LoadedProgram>,
     maps: Maps,
     attached: Vec<(CgroupId, PathBuf)>,
+    /// Made its maps, and nothing is attached to them yet.
+    fresh: bool,
     _lock: PinLock,
 }
 
@@ -32,15 +35,24 @@ impl Kernel {
         }
         let lock = PinLock::take(pin_dir)?;
         let pins = Pins::new(pin_dir);
+        let fresh = load::is_fresh(&pins);
         let programs = load::load(&pins, limits)?;
         let mut maps = Maps::open(&pins)?;
         maps.allow_events(CgroupId::new(0))?;
-        Ok(Self { pins, programs, maps, attached: Vec::new(), _lock: lock })
+        Ok(Self { pins, programs, maps, attached: Vec::new(), fresh, _lock: lock })
     }
 
     /// Where everything is pinned.
     pub fn pins(&self) -> &Pins {
         &self.pins
+    }
+}
+
+impl Drop for Kernel {
+    fn drop(&mut self) {
+        if self.fresh {
+            load::unpin_maps(&self.pins);
+        }
     }
 }
 
@@ -66,6 +78,7 @@ impl Dataplane for Kernel {
     }
 
     fn attach(&mut self, cgroups: &[(CgroupId, PathBuf)]) -> Result<()> {
+        self.fresh = false;
         for (cgroup, path) in cgroups {
             attach::attach(&self.pins, *cgroup, path, &self.programs)?;
         }
@@ -77,6 +90,11 @@ impl Dataplane for Kernel {
         }
         self.attached = cgroups.to_vec();
         Ok(())
+    }
+
+    fn is_intact(&self) -> bool {
+        let links = |cgroup: &CgroupId| self.pins.links(*cgroup).exists();
+        self.pins.maps().exists() && self.attached.iter().all(|(cgroup, _)| links(cgroup))
     }
 
     fn attached(&self) -> &[(CgroupId, PathBuf)] {

@@ -28,17 +28,29 @@ pub struct LoadedProgram {
 /// Loads all programs over the pinned maps; maps that are not there yet are made and pinned. On failure nothing is
 /// left that was not there before.
 pub fn load(pins: &Pins, limits: &Limits) -> Result<Vec<LoadedProgram>> {
-    let fresh = !pins.map(map::CONFIG).exists();
+    let fresh = is_fresh(pins);
     check_sizes(pins, limits)?;
     pins.create()?;
     let loaded = load_programs(pins, limits);
     if loaded.is_err() && fresh {
-        for name in map::ALL {
-            // What was never made cannot be removed: both are fine.
-            let _ = std::fs::remove_file(pins.map(name));
-        }
+        unpin_maps(pins);
     }
     loaded
+}
+
+/// Whether no agent has pinned maps here yet.
+pub(super) fn is_fresh(pins: &Pins) -> bool {
+    !pins.map(map::CONFIG).exists()
+}
+
+/// Takes back what a start has made that came to nothing, up to the directories of the ABI. What is not there need not go.
+pub(super) fn unpin_maps(pins: &Pins) {
+    for name in map::ALL {
+        let _ = std::fs::remove_file(pins.map(name));
+    }
+    for directory in [pins.maps().as_path(), &pins.all_links(), pins.abi()] {
+        let _ = std::fs::remove_dir(directory);
+    }
 }
 
 fn load_programs(pins: &Pins, limits: &Limits) -> Result<Vec<LoadedProgram>> {

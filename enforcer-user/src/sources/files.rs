@@ -83,20 +83,23 @@ struct FileState {
 pub struct FileSource {
     path: PathBuf,
     files: BTreeMap<PathBuf, FileState>,
+    /// Why the path itself cannot be read now.
+    fault: Option<Problem>,
 }
 
 impl FileSource {
     /// Nothing read yet.
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_path_buf(), files: BTreeMap::new() }
+        Self { path: path.to_path_buf(), files: BTreeMap::new(), fault: None }
     }
 
     /// Looks again; whether anything changed. An unreadable path changes nothing.
     pub fn refresh(&mut self) -> Result<bool, LoadError> {
         let found = list(&self.path).map_err(|source| LoadError { path: self.path.clone(), source })?;
+        let mut changed = self.fault.take().is_some();
         let before = self.files.len();
         self.files.retain(|path, _| found.contains_key(path));
-        let mut changed = before != self.files.len();
+        changed |= before != self.files.len();
         for (path, signature) in found {
             let known = self.files.get(&path);
             if known.is_some_and(|state| state.signature == signature) {
@@ -119,12 +122,26 @@ impl FileSource {
         let of = |state: &FileState| {
             state.fault.clone().into_iter().chain(state.problems.clone()).collect::<Vec<_>>()
         };
-        self.files.values().flat_map(of).collect()
+        self.fault.iter().cloned().chain(self.files.values().flat_map(of)).collect()
+    }
+
+    /// The path cannot be read: what was good stays, and that is said; whether it is news.
+    fn unreadable(&mut self, error: LoadError) -> bool {
+        let news = self.fault.is_none();
+        self.fault = Some(Problem {
+            severity: Severity::Error,
+            source: format!("file:{}", self.path.display()).into(),
+            object: None,
+            field: String::new(),
+            message: format!("{:#}; its last good objects stay in force", anyhow::Error::from(error)),
+            hint: "make the path readable again, or start the agent with another --registry".into(),
+        });
+        news
     }
 
     /// The snapshot for the controller.
     pub fn snapshot(&self, index: usize) -> Snapshot {
-        let stale = self.files.iter().filter(|(_, state)| state.fault.is_some());
+        let stale = self.files.iter().filter(|(_, state)| self.fault.is_some() || state.fault.is_some());
         Snapshot {
             index,
             objects: self.objects(),
@@ -145,7 +162,8 @@ impl FileSource {
         // A single file is watched through its directory: editors replace files.
         let directory =
             if self.path.is_dir() { &self.path } else { self.path.parent().unwrap_or(&self.path) };
-        watcher.watch(directory, RecursiveMode::Recursive)?;
+        let directory = directory.to_path_buf();
+        watcher.watch(&directory, RecursiveMode::Recursive)?;
         loop {
             tokio::select! {
                 wakened = woken.recv() => if wakened.is_none() { return Ok(()) },
@@ -155,16 +173,18 @@ impl FileSource {
             }
             tokio::time::sleep(SETTLE).await;
             while woken.try_recv().is_ok() {}
-            let (source, result) = tokio::task::spawn_blocking(move || {
-                let result = self.refresh();
-                (self, result)
+            let (source, changed) = tokio::task::spawn_blocking(move || {
+                let changed = self.refresh().unwrap_or_else(|error| self.unreadable(error));
+                (self, changed)
             })
             .await?;
             self = source;
-            match result {
-                Ok(true) if snapshots.send(self.snapshot(index)).await.is_err() => return Ok(()),
-                Ok(_) => {}
-                Err(error) => tracing::warn!("{:#}; its last objects stay", anyhow::Error::from(error)),
+            if changed && self.fault.is_none() {
+                // It may have come again: under the same name, and another inode.
+                watcher.watch(&directory, RecursiveMode::Recursive)?;
+            }
+            if changed && snapshots.send(self.snapshot(index)).await.is_err() {
+                return Ok(());
             }
         }
     }

@@ -1,0 +1,116 @@
+//! A process of a workload: dials what it is told, one command a line, and answers one line of JSON each.
+//!
+//! `tcp ADDR:PORT`, `udp ADDR:PORT` (connected), `udp-send ADDR:PORT` (not connected), `repeat N COMMAND`,
+//! `load A B` (dials A and B in turn by TCP until the next line comes).
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::os::fd::AsFd as _;
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use nix::errno::Errno;
+use nix::sys::socket::{setsockopt, sockopt::Linger};
+use serde_json::{Value, json};
+
+/// How long a connection may take, and an answer over it.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long to wait for the answer to a datagram, to whom nobody need listen.
+const SILENCE: Duration = Duration::from_millis(250);
+
+/// Answers commands until standard input ends.
+pub fn run() -> Result<()> {
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        io::stdin().lock().lines().map_while(Result::ok).try_for_each(|line| sender.send(line)).ok()
+    });
+    while let Ok(line) = lines.recv() {
+        let answer = answer(&line, &lines).with_context(|| format!("doing {line:?}"))?;
+        println!("{answer}");
+        io::stdout().flush().context("answering")?;
+    }
+    Ok(())
+}
+
+fn answer(line: &str, lines: &Receiver<String>) -> Result<Value> {
+    let (command, rest) = line.split_once(' ').context("no argument")?;
+    match command {
+        "repeat" => {
+            let (times, command) = rest.split_once(' ').context("repeat how often, and what?")?;
+            let mut counts = BTreeMap::new();
+            for _ in 0..times.parse::<u32>().context("repeat how often?")? {
+                count(&mut counts, &dial(command)?);
+            }
+            Ok(json!(counts))
+        }
+        "load" => {
+            let (one, other) = rest.split_once(' ').context("load takes two destinations")?;
+            let (mut first, mut second) = (BTreeMap::new(), BTreeMap::new());
+            while lines.try_recv() == Err(TryRecvError::Empty) {
+                count(&mut first, &dial(&format!("tcp {one}"))?);
+                count(&mut second, &dial(&format!("tcp {other}"))?);
+            }
+            Ok(json!([first, second]))
+        }
+        _ => dial(line),
+    }
+}
+
+/// Counts by errno, or by the address at which the server was reached.
+fn count(counts: &mut BTreeMap<String, u64>, outcome: &Value) {
+    let key = outcome["errno"].as_str().map(str::to_owned);
+    let key = key.or_else(|| outcome["at"].as_str().map(|at| format!("reached {at}")));
+    *counts.entry(key.unwrap_or_else(|| "silence".to_owned())).or_default() += 1;
+}
+
+fn dial(command: &str) -> Result<Value> {
+    let (how, to) = command.split_once(' ').context("no destination")?;
+    let to: SocketAddr = to.parse().with_context(|| format!("{to:?} is no address with a port"))?;
+    let outcome = match how {
+        "tcp" => tcp(to),
+        "udp" => udp(to, true),
+        "udp-send" => udp(to, false),
+        _ => bail!("no command is called {how:?}"),
+    };
+    Ok(outcome.unwrap_or_else(|error| json!({ "errno": errno(&error) })))
+}
+
+fn tcp(to: SocketAddr) -> io::Result<Value> {
+    let stream = TcpStream::connect_timeout(&to, PATIENCE)?;
+    // Closing resets: thousands of connections leave nothing waiting.
+    setsockopt(&stream.as_fd(), Linger, &libc::linger { l_onoff: 1, l_linger: 0 })?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut said = String::new();
+    BufReader::new(&stream).read_line(&mut said)?;
+    Ok(json!({ "local": stream.local_addr()?, "peer": stream.peer_addr()?, "at": said.trim() }))
+}
+
+/// A datagram, and what comes back. Silence is no error: nobody need listen.
+fn udp(to: SocketAddr, connected: bool) -> io::Result<Value> {
+    let any = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
+    socket.set_read_timeout(Some(SILENCE))?;
+    if connected {
+        socket.connect(to)?;
+        socket.send(b"?")?;
+    } else {
+        socket.send_to(b"?", to)?;
+    }
+    let mut said = [0; 64];
+    let at = match socket.recv(&mut said) {
+        Ok(length) => String::from_utf8_lossy(&said[..length]).into_owned(),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(json!({ "at": null })),
+        Err(error) => return Err(error),
+    };
+    Ok(json!({ "local": socket.local_addr()?, "at": at }))
+}
+
+fn errno(error: &io::Error) -> String {
+    match (error.raw_os_error(), error.kind()) {
+        (Some(code), _) => format!("{:?}", Errno::from_raw(code)),
+        (None, io::ErrorKind::TimedOut) => "ETIMEDOUT".to_owned(),
+        (None, kind) => kind.to_string(),
+    }
+}

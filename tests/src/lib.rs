@@ -1,0 +1,17 @@
+//! What the tests stand on: an oracle that knows the policy by heart, generated registries, and a node to run the agent on.
+//!
+//! A [`node::Node`] is a whole node of its own: [`world`] gives it namespaces, cgroups and a bpffs that vanish with it,
+//! [`agent`] runs the real agent there, [`probe`] is a process of a workload. What runs on the other side of a
+//! process boundary is in [`inside`]. `unsafe` is in [`sys`] only.
+
+pub mod agent;
+pub mod cgroup;
+pub mod demo;
+pub mod generate;
+pub mod inside;
+pub mod needs;
+pub mod node;
+pub mod oracle;
+pub mod probe;
+pub mod sys;
+pub mod world;

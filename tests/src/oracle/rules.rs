@@ -1,0 +1,164 @@
+//! The five rules, over the offers that a question meets.
+
+use std::net::IpAddr;
+
+use enforcer_common::addr::Protocol;
+use enforcer_core::name::Namespace;
+use enforcer_core::policy::{Settings, WorkloadSpec};
+use enforcer_core::registry::model::{EndpointAddress, Provider, Registry, Sidecar};
+
+use super::offer::{self, Action, Offer};
+use super::place::Place;
+use super::sight;
+
+/// What a search comes back with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found<'o, 'a> {
+    /// The first offer that allows or translates.
+    pub(super) decisive: Option<&'o Offer<'a>>,
+    /// The first one on the way that would need a name.
+    pub(super) needs_name: Option<&'o Offer<'a>>,
+}
+
+/// Every offer of the registry that stands at `ip`, whoever may see it; rule 4 for exact addresses.
+pub(super) fn offers_at<'a>(
+    registry: &'a Registry,
+    settings: &Settings,
+    protocol: Protocol,
+    ip: IpAddr,
+    port: u16,
+) -> Vec<Offer<'a>> {
+    let protected = is_protected(registry, settings, ip);
+    registry
+        .services
+        .iter()
+        .flat_map(|service| offer::of_service(service, settings))
+        .filter(|offer| offer.transport == protocol && offer.dialled == port && offer.place.holds(ip))
+        .filter(|offer| !(protected && offer.place.is_exact() && offer.captures()))
+        .collect()
+}
+
+/// Whether `ip` is a `ClusterIP`, an endpoint of a Kubernetes Service or an address of the node.
+fn is_protected(registry: &Registry, settings: &Settings, ip: IpAddr) -> bool {
+    if settings.node_addresses.iter().any(|node| node.to_canonical() == ip) {
+        return true;
+    }
+    registry.services.iter().filter(|service| service.provider == Provider::Kubernetes).any(|service| {
+        let of_cluster = offer::cluster_ips(service, settings).iter().any(|vip| vip.to_canonical() == ip);
+        let of_endpoint = service.endpoints.iter().any(|endpoint| match &endpoint.address {
+            EndpointAddress::Ip(endpoint) => endpoint.to_canonical() == ip,
+            EndpointAddress::Host(_) | EndpointAddress::Unix(_) => false,
+        });
+        of_cluster || of_endpoint
+    })
+}
+
+/// Rule 3 and 5: the levels in order, the workload's own before the public one.
+pub(super) fn search<'o, 'a>(
+    registry: &Registry,
+    settings: &Settings,
+    workload: &WorkloadSpec,
+    sidecar: Option<&Sidecar>,
+    ip: IpAddr,
+    offers: &'o [Offer<'a>],
+) -> Found<'o, 'a> {
+    let inherits = !sight::narrows(sidecar);
+    let home = &workload.namespace;
+    // Rule 1.
+    let seen: Vec<&Offer<'_>> = offers
+        .iter()
+        .filter(|offer| sight::reaches(registry, settings, offer.service, home))
+        .filter(|offer| sight::imports(sidecar, home, offer.service, &offer.service.ports[offer.index]))
+        .collect();
+    let public: Vec<&Offer<'_>> =
+        offers.iter().filter(|offer| sight::is_public(registry, settings, offer.service)).collect();
+    let in_view = |place: &Place| {
+        let mine = winner(&seen, place, Some(home))?;
+        match winner(&public, place, None) {
+            Some(theirs) if inherits && is_same(mine, theirs) => None,
+            _ => Some(mine),
+        }
+    };
+    let in_public = |place: &Place| if inherits { winner(&public, place, None) } else { None };
+
+    let protected = is_protected(registry, settings, ip);
+    let mut found = Found { decisive: None, needs_name: None };
+    for places in levels(offers) {
+        let winners_of_view = places.iter().filter_map(&in_view);
+        let winners_of_public = places.iter().filter_map(&in_public);
+        for winner in winners_of_view.chain(winners_of_public) {
+            if protected && winner.place.is_network() && winner.captures() {
+                continue; // rule 4
+            }
+            if winner.action == Action::NeedsName {
+                found.needs_name = found.needs_name.or(Some(winner));
+                continue;
+            }
+            found.decisive = Some(winner);
+            return found;
+        }
+    }
+    found
+}
+
+/// The places of the offers: the exact one, the networks with the longest first, any.
+fn levels(offers: &[Offer<'_>]) -> [Vec<Place>; 3] {
+    let mut places: Vec<Place> = Vec::new();
+    for offer in offers {
+        if !places.contains(&offer.place) {
+            places.push(offer.place);
+        }
+    }
+    let mut levels = [Vec::new(), Vec::new(), Vec::new()];
+    for place in places {
+        levels[match place {
+            Place::Exact(_) => 0,
+            Place::Network(_) => 1,
+            Place::Any => 2,
+        }]
+        .push(place);
+    }
+    levels[1].sort_by_key(Place::shortness);
+    levels
+}
+
+fn is_same(one: &Offer<'_>, other: &Offer<'_>) -> bool {
+    one.service.key == other.service.key && one.index == other.index
+}
+
+/// Rule 2: who wins at a place. `home` is the namespace that is preferred, if any.
+fn winner<'o, 'a>(
+    offers: &[&'o Offer<'a>],
+    place: &Place,
+    home: Option<&Namespace>,
+) -> Option<&'o Offer<'a>> {
+    let mut best: Option<&'o Offer<'a>> = None;
+    for offer in offers.iter().filter(|offer| offer.place == *place) {
+        // Of equals the first stays: of one port's offers the service's own address comes before its endpoints.
+        if best.is_none_or(|best| beats(offer, best, home)) {
+            best = Some(offer);
+        }
+    }
+    best
+}
+
+fn beats(one: &Offer<'_>, other: &Offer<'_>, home: Option<&Namespace>) -> bool {
+    let rank = |offer: &Offer<'_>| {
+        let service = offer.service;
+        let object = &service.key.object;
+        (
+            offer.action == Action::NeedsName,
+            service.provider != Provider::Kubernetes,
+            home.is_none_or(|home| *home != object.namespace),
+            service.created.is_none(),
+            service.created,
+            object.namespace.clone(),
+            object.name.clone(),
+            service.key.host.clone(),
+            service.key.address,
+            object.kind.clone(),
+            offer.index,
+        )
+    };
+    rank(one) < rank(other)
+}

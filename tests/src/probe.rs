@@ -1,0 +1,120 @@
+//! A process of a workload, from the test's side.
+
+use std::fmt;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Stdio};
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use crate::needs;
+use crate::world::{Spot, World};
+
+/// A process that dials. It joined its cgroup before it made its first socket.
+#[derive(Debug)]
+pub struct Probe {
+    child: Child,
+    answers: BufReader<ChildStdout>,
+}
+
+/// What became of a dial.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// A server answered and said that it was reached here.
+    Reached {
+        /// The server's own address.
+        at: SocketAddr,
+        /// The other end as the socket has it; unconnected sockets have none.
+        peer: Option<SocketAddr>,
+    },
+    /// The datagram went out, and nobody answered.
+    Silence,
+    /// The system call failed.
+    Errno(String),
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reached { at, peer } => {
+                write!(f, "reached {at}")?;
+                match peer {
+                    Some(peer) if peer != at => write!(f, " under the name {peer}"),
+                    _ => Ok(()),
+                }
+            }
+            Self::Silence => f.write_str("silence"),
+            Self::Errno(errno) => f.write_str(errno),
+        }
+    }
+}
+
+impl Probe {
+    /// Starts one in `cgroup`.
+    pub fn start(world: &World, cgroup: &Path) -> Result<Self> {
+        let mut command =
+            world.command(&needs::binary("enforcer-probe")?, Spot { cgroup: Some(cgroup), nobody: false })?;
+        let mut child = command
+            .arg("workload")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("starting a process in {}", cgroup.display()))?;
+        let answers = BufReader::new(child.stdout.take().context("a probe without output")?);
+        Ok(Self { child, answers })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Dials: `tcp ADDR:PORT`, `udp ADDR:PORT`, `udp-send ADDR:PORT`.
+    pub fn dial(&mut self, command: &str) -> Result<Outcome> {
+        let answer = self.ask(command)?;
+        outcome(&answer).with_context(|| format!("{command}: the probe answered {answer}"))
+    }
+
+    /// Any command, and the answer as it is.
+    pub fn ask(&mut self, command: &str) -> Result<Value> {
+        self.tell(command)?;
+        self.answer()
+    }
+
+    /// A command whose answer is read later.
+    pub fn tell(&mut self, command: &str) -> Result<()> {
+        let stdin = self.child.stdin.as_mut().context("a probe without input")?;
+        writeln!(stdin, "{command}").with_context(|| format!("telling a probe: {command}"))
+    }
+
+    /// The answer to a command that was told.
+    pub fn answer(&mut self) -> Result<Value> {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).context("waiting for a probe's answer")?;
+        serde_json::from_str(&line).with_context(|| format!("reading a probe's answer {line:?}"))
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        // It may be dialling for a while: nobody listens any more.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn outcome(answer: &Value) -> Result<Outcome> {
+    let address = |field: &str| -> Result<Option<SocketAddr>> {
+        let text = answer[field].as_str().filter(|text| !text.is_empty());
+        let parsed = text.map(str::parse::<SocketAddr>).transpose().context("no address")?;
+        Ok(parsed.map(|addr| SocketAddr::new(addr.ip().to_canonical(), addr.port())))
+    };
+    if let Some(errno) = answer["errno"].as_str() {
+        return Ok(Outcome::Errno(errno.to_owned()));
+    }
+    Ok(address("at")?
+        .map_or(Outcome::Silence, |at| Outcome::Reached { at, peer: address("peer").unwrap_or_default() }))
+}

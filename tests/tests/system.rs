@@ -1,0 +1,27 @@
+//! The agent in the kernel: real programs, real sockets, in namespaces and cgroups of each test's own.
+//!
+//! Every test is a story about a workload. Root is needed, and a kernel with cgroup v2 and BTF; a test whose needs are missing
+//! fails and says what is missing.
+
+#[path = "system/agree.rs"]
+mod agree;
+#[path = "system/audit.rs"]
+mod audit;
+#[path = "system/change.rs"]
+mod change;
+#[path = "system/enforce.rs"]
+mod enforce;
+#[path = "system/flood.rs"]
+mod flood;
+#[path = "system/identity.rs"]
+mod identity;
+#[path = "system/outlive.rs"]
+mod outlive;
+#[path = "system/refuse.rs"]
+mod refuse;
+#[path = "system/tools.rs"]
+mod tools;
+#[path = "system/vip.rs"]
+mod vip;
+#[path = "system/visibility.rs"]
+mod visibility;
