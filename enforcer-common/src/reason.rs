@@ -66,7 +66,8 @@ reasons! {
 
 impl Reason {
     /// How many there are: the size of the counter map.
-    pub const COUNT: usize = Self::ALL.len();
+    #[allow(clippy::cast_possible_truncation)] // a reason's code is one byte
+    pub const COUNT: u32 = Self::ALL.len() as u32;
 
     /// The code in events and counters.
     #[inline(always)]

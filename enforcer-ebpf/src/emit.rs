@@ -30,12 +30,12 @@ pub fn event<F: Family>(
     if !maps::spend_event(cgroup, time_ns) {
         return;
     }
-    let asker = Asker {
+    let who = Asker {
         time_ns,
         cgroup: if cgroup.get() == 0 { ctx::own_cgroup() } else { cgroup },
         cookie: sock.cookie(),
         pid: ctx::pid(),
         command: ctx::command(),
     };
-    maps::send_event(cgroup, FlowEvent::new(asker, asked, verdict, enforcement));
+    maps::send_event(cgroup, FlowEvent::new(who, asked, verdict, enforcement));
 }

@@ -58,7 +58,7 @@ static RULE_HITS: HashMap<RuleId, u64> =
 
 /// Counted up by programs, read by the agent: one counter per reason and enforcement (audit, enforce).
 #[map]
-static REASON_HITS: PerCpuArray<u64> = PerCpuArray::with_max_entries(2 * Reason::COUNT as u32, 0);
+static REASON_HITS: PerCpuArray<u64> = PerCpuArray::with_max_entries(2 * Reason::COUNT, 0);
 
 /// Made by the agent with each workload (and key 0 for the unknown), written by programs. Full: no events for that workload.
 #[map]
@@ -83,6 +83,7 @@ fn config(key: ConfigKey) -> u64 {
 /// Masked, or LLVM returns the unmasked word itself where its lower half is 1, and the verifier says "At program exit
 /// the register R0 has unknown scalar value should have been in [0, 1]".
 #[inline(always)]
+#[allow(clippy::cast_possible_truncation)] // masked
 pub fn enforcement() -> Enforcement {
     match config(ConfigKey::Enforcement) & 0xff {
         0 => Enforcement::Off,
@@ -137,7 +138,7 @@ fn once<L: Fn() -> Option<*const u64>>(tag: u32, look_up: &L) -> Lookup<u32> {
 /// The workload of a cgroup.
 #[inline(always)]
 pub fn workload(cgroup: CgroupId) -> Lookup<Workload> {
-    Ok(word(&cgroup, || WORKLOADS.get_ptr(&cgroup))?.map(Workload::from_payload))
+    Ok(word(&cgroup, || WORKLOADS.get_ptr(cgroup))?.map(Workload::from_payload))
 }
 
 /// The class of an address.
@@ -229,7 +230,7 @@ pub fn count(verdict: &Verdict, enforcement: Enforcement) {
         unsafe { *counter += 1 };
     }
     if verdict.rule != RuleId::NONE
-        && let Some(counter) = RULE_HITS.get_ptr_mut(&verdict.rule)
+        && let Some(counter) = RULE_HITS.get_ptr_mut(verdict.rule)
     {
         add(counter);
     }
@@ -238,7 +239,7 @@ pub fn count(verdict: &Verdict, enforcement: Enforcement) {
 /// Whether this second's budget of the workload has room for one event more; when not, it is counted as suppressed.
 #[inline(always)]
 pub fn spend_event(cgroup: CgroupId, time_ns: u64) -> bool {
-    let Some(budget) = EVENT_BUDGET.get_ptr_mut(&cgroup) else { return false };
+    let Some(budget) = EVENT_BUDGET.get_ptr_mut(cgroup) else { return false };
     let second = time_ns / 1_000_000_000;
     // SAFETY: a live map value. Two CPUs may both start the second: a few events more pass.
     let spent = unsafe {
@@ -270,7 +271,7 @@ pub fn send_event(cgroup: CgroupId, event: FlowEvent) {
 
 #[inline(always)]
 fn suppressed(cgroup: CgroupId) {
-    if let Some(budget) = EVENT_BUDGET.get_ptr_mut(&cgroup) {
+    if let Some(budget) = EVENT_BUDGET.get_ptr_mut(cgroup) {
         // SAFETY: a live map value.
         add(unsafe { &raw mut (*budget).suppressed });
     }
