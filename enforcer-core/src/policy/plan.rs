@@ -12,11 +12,11 @@
 //! A program that runs meanwhile reads level after level; a barrier between the levels, and between the two phases, makes
 //! sure that it does not combine an earlier level's past with a later level's future.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use enforcer_common::addr::{Addr, Prefix};
 use enforcer_common::id::{ClassId, ViewId};
-use enforcer_common::verdict::Rule;
+use enforcer_common::verdict::{Rule, RuleAction};
 
 use crate::policy::image::{Class, Image, MapOp};
 use crate::policy::intern::Interner;
@@ -78,7 +78,7 @@ pub(super) fn plan(touched: &Touched, image: &Image, interner: &mut Interner) ->
     }
     for wants_own in [true, false] {
         let any = touched.any.keys().filter(|(view, _)| own(*view) == wants_own);
-        levels.push(any.filter_map(|key| set_any(touched, image, *key)).collect());
+        levels.push(any.filter_map(|key| add_any(touched, image, *key)).collect());
     }
     if let Some(has) = touched.has_exempt {
         levels.push(vec![MapOp::SetHasExempt(has)]);
@@ -123,14 +123,20 @@ fn removing<'a, P: Copy + 'a>(
         .collect()
 }
 
-fn set_any(touched: &Touched, image: &Image, (view, slot): (ViewId, Slot)) -> Option<MapOp> {
-    let new = image.any.get(&(view, slot.0, slot.1))?;
-    (touched.any[&(view, slot)] != Some(*new)).then_some(MapOp::SetAny(view, slot, *new))
+/// A rule that decides, for a port that had another or none.
+fn add_any(touched: &Touched, image: &Image, (view, slot): (ViewId, Slot)) -> Option<MapOp> {
+    let new = image.any.get(&(view, slot.0, slot.1)).copied()?;
+    (decides(new) && touched.any[&(view, slot)] != Some(new)).then_some(MapOp::SetAny(view, slot, new))
 }
 
+/// No rule any more, or one that only needs a name.
 fn remove_any(touched: &Touched, image: &Image, (view, slot): (ViewId, Slot)) -> Option<MapOp> {
-    let gone = touched.any[&(view, slot)].is_some() && !image.any.contains_key(&(view, slot.0, slot.1));
-    gone.then_some(MapOp::RemoveAny(view, slot))
+    let old = touched.any[&(view, slot)];
+    match image.any.get(&(view, slot.0, slot.1)).copied() {
+        None => old.is_some().then_some(MapOp::RemoveAny(view, slot)),
+        Some(new) if !decides(new) && old != Some(new) => Some(MapOp::SetAny(view, slot, new)),
+        Some(_) => None,
+    }
 }
 
 struct Planner<'a> {
@@ -189,24 +195,22 @@ impl Planner<'_> {
         })
     }
 
-    /// The new rules, and the old ones of slots that the new class has none for.
+    /// The new rules that decide, and the old ones of the slots that have none. What needs a name decides nothing, so it
+    /// comes with the removals: put in the place of a rule that allows, it would deny before the levels below it are done.
     fn meanwhile(&mut self, old: Option<ClassId>, new: Option<ClassId>) -> Option<ClassId> {
         let rules = |interner: &Interner, class: Option<ClassId>| -> Class {
-            class
-                .and_then(|class| interner.class_rules(class))
-                .map(|rules| Class::clone(rules))
-                .unwrap_or_default()
+            let rules = class.and_then(|class| interner.class_rules(class));
+            rules.map(|rules| Class::clone(rules)).unwrap_or_default()
         };
         let (old_rules, new_rules) = (rules(self.interner, old), rules(self.interner, new));
-        let lost: BTreeSet<&Slot> = old_rules.keys().filter(|slot| !new_rules.contains_key(slot)).collect();
-        if lost.is_empty() {
+        let mut both = old_rules.clone();
+        both.extend(new_rules.iter().filter(|(_, rule)| decides(**rule)).map(|(slot, rule)| (*slot, *rule)));
+        if both == new_rules {
             return new;
         }
-        if new_rules.is_empty() {
+        if both == old_rules {
             return old;
         }
-        let mut both = new_rules;
-        both.extend(lost.into_iter().map(|slot| (*slot, old_rules[slot])));
         for rule in both.values() {
             self.interner.hold_rule(rule.id);
         }
@@ -214,4 +218,9 @@ impl Planner<'_> {
         self.temporary.push(class);
         Some(class)
     }
+}
+
+/// Whether a rule is an answer, and not only the reason of a denial.
+fn decides(rule: Rule) -> bool {
+    rule.action != RuleAction::NeedsName
 }

@@ -16,15 +16,21 @@ use enforcer_core::policy::offer::{Place, RuleKey, Slot};
 use enforcer_core::registry::Registry;
 use enforcer_tests::generate::{Scenario, Target};
 use enforcer_tests::oracle::{self, Answer, Ruling};
-use proptest::test_runner::{Config, FileFailurePersistence};
+use proptest::test_runner::{Config, FileFailurePersistence, RngSeed};
 
 /// How many generated cases of a property, after the seeds of its corpus: those that once caught a fault.
+///
+/// The cases are the same in every run, so that a change is judged and not its luck. `PROPTEST_CASES=100000` with
+/// `PROPTEST_RNG_SEED=7` goes looking for new ones.
 pub(crate) fn cases(cases: u32, corpus: &'static str) -> Config {
+    let typed = Config::default();
+    let set = |name| std::env::var_os(name).is_some();
     Config {
-        cases,
+        cases: if set("PROPTEST_CASES") { typed.cases } else { cases },
+        rng_seed: if set("PROPTEST_RNG_SEED") { typed.rng_seed } else { RngSeed::Fixed(20_261_121) },
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(corpus))),
         max_shrink_iters: 2_000,
-        ..Config::default()
+        ..typed
     }
 }
 
