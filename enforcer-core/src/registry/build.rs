@@ -3,7 +3,9 @@
 //! Rules: 1. of two objects with one kind, namespace and name the first stays; 2. an object with an error is left out;
 //! 3. ServiceEntries fan out to one service per (host, address); 4. endpoints come from the object, from the WorkloadEntries its
 //! selector picks, or from EndpointSlices; 5. addresses told by the control plane win over our own allocation; 6. a record of
-//! registryz beside its own object only tells the object's addresses, since it has no endpoints.
+//! registryz beside its own object only tells the object's addresses, since it has no endpoints; 7. a host that two
+//! ServiceEntries of one namespace have is a warning at the later one; 8. objects without a name are those that close because
+//! they cannot be read, and are never the same.
 
 mod index;
 
@@ -11,11 +13,12 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use crate::name::Namespace;
+use crate::name::{Host, Namespace};
 use crate::problem::Problem;
 use crate::registry::model::{MeshConfig, Provider, Registry, Service, ServiceAddress, ServiceKey, Sidecar};
 use crate::registry::object::{Body, Object};
 use crate::registry::report::Report;
+use crate::registry::service_entry::ServiceEntry;
 use crate::vip::{self, Candidate, VipAllocation};
 use index::Index;
 
@@ -46,7 +49,10 @@ pub fn build(objects: &[Arc<Object>], options: &BuildOptions) -> (Registry, Vec<
     let mut records = HashMap::new();
     for object in &objects {
         match &object.body {
-            Body::ServiceEntry(_) => candidates.extend(service_entry(object, &index)),
+            Body::ServiceEntry(entry) => {
+                warn_of_shared_hosts(object, entry, &index, options.vip_allocation, &mut problems);
+                candidates.extend(service_entry(object, &index));
+            }
             Body::Service(service) => {
                 let slices = index.slices(object);
                 let service = service.service(object, slices, &options.cluster_id, &options.cluster_domain);
@@ -76,11 +82,15 @@ fn assemble(
     Registry { services, sidecars, mesh }
 }
 
-/// Rule 1. The records of one registryz dump share an object where it has several hosts or addresses.
+/// Rules 1 and 8. The records of one registryz dump share an object where it has several hosts or addresses.
 fn first_of_each<'a>(objects: &'a [Arc<Object>], problems: &mut Vec<Problem>) -> Vec<&'a Object> {
     let mut seen: HashMap<_, &Arc<str>> = HashMap::with_capacity(objects.len());
     let mut kept = Vec::with_capacity(objects.len());
     for object in objects {
+        if object.object.name.is_empty() {
+            kept.push(&**object);
+            continue;
+        }
         let is_record = matches!(object.body, Body::Registryz(_));
         match seen.entry((is_record, &object.object)) {
             Entry::Vacant(vacant) => {
@@ -114,6 +124,30 @@ fn keep_first_mesh(
             problems.extend(report.into_problems());
         }
     }
+}
+
+/// Rule 7.
+fn warn_of_shared_hosts(
+    object: &Object,
+    entry: &ServiceEntry,
+    index: &Index,
+    allocation: VipAllocation,
+    problems: &mut Vec<Problem>,
+) {
+    // The hash gives one address to a host, whatever objects have it.
+    let apart = match allocation {
+        VipAllocation::IstioLegacy => "each is a service of its own",
+        VipAllocation::IstioV2 | VipAllocation::Off => "each gets its own addresses",
+    };
+    let mut report = Report::new(&object.source, Some(object.object.clone()));
+    for (line, host) in entry.hosts.iter().enumerate() {
+        let first = index.first_with(&object.object.namespace, &Host::new(host));
+        if let Some(first) = first.filter(|first| first.object != object.object) {
+            let message = format!("{} at {} has {host}, too: {apart}", first.object, first.source);
+            report.warning(format!("spec.hosts[{line}]"), message, "put them in one ServiceEntry");
+        }
+    }
+    problems.extend(report.into_problems());
 }
 
 /// The services of a ServiceEntry, with what registryz tells about them.

@@ -13,8 +13,8 @@ use serde_saphyr::{Error, Options, Spanned};
 pub(crate) struct Document {
     /// Line of its first key in the text, from 1.
     pub(crate) line: u64,
-    /// Its value, or why there is none although it is well-formed YAML: a key given twice, for example.
-    pub(crate) value: Result<Value, String>,
+    /// What it says.
+    pub(crate) value: Value,
 }
 
 /// Nesting allowed in a document: twice what Kubernetes' objects need. A level costs some 15 kB of stack in a debug build.
@@ -25,14 +25,15 @@ const SMALL_BYTES: usize = 64 * 1024;
 /// How many times its own length a document may grow through aliases.
 const EXPANSION: usize = 4;
 
-/// The documents of `text`. An error is about the text as a whole and names line and column.
+/// The documents of `text`. One that is refused (a key given twice, aliases, nesting) refuses the whole text: what it
+/// would have been cannot be told, and leaving out a Sidecar opens what it closed. The error names line and column.
 pub(crate) fn read(text: &str) -> Result<Vec<Document>, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim_start().starts_with(['{', '['])
         && let Ok(value) = serde_json::from_str(text)
     {
         let blank = text.len() - text.trim_start().len();
-        return Ok(vec![Document { line: 1 + newlines(&text[..blank]), value: Ok(value) }]);
+        return Ok(vec![Document { line: 1 + newlines(&text[..blank]), value }]);
     }
     let mut documents = Vec::new();
     for (line, piece) in pieces(text) {
@@ -47,14 +48,8 @@ fn read_piece(line: u64, piece: &str, documents: &mut Vec<Document>) -> Result<(
         Ok(found) => {
             documents.extend(found.into_iter().map(|document| Document {
                 line: line + document.referenced.line().saturating_sub(1),
-                value: Ok(document.value),
+                value: document.value,
             }));
-            Ok(())
-        }
-        Err(error) if is_of_one_document(&error) => {
-            let first = piece.lines().position(|text| !text.starts_with("---") && has_content(text));
-            documents
-                .push(Document { line: line + first.unwrap_or(0) as u64, value: Err(located(line, &error)) });
             Ok(())
         }
         Err(error) => Err(located(line, &error)),
@@ -64,15 +59,6 @@ fn read_piece(line: u64, piece: &str, documents: &mut Vec<Document>) -> Result<(
 fn has_content(line: &str) -> bool {
     let line = line.trim_start();
     !line.is_empty() && !line.starts_with('#')
-}
-
-/// Whether the YAML is well formed, but says something that has no meaning.
-fn is_of_one_document(error: &Error) -> bool {
-    match error {
-        Error::AliasError { error, .. } | Error::WithSnippet { error, .. } => is_of_one_document(error),
-        Error::DuplicateMappingKey { .. } | Error::InvalidScalar { .. } => true,
-        _ => false,
-    }
 }
 
 /// What is wrong in a piece that starts at line `start`, with the place in the whole text.
@@ -165,10 +151,7 @@ mod tests {
 
     /// Every document on a line: `LINE value`, or the error.
     fn shown(text: &str) -> String {
-        let line = |document: Document| match document.value {
-            Ok(value) => format!("{} {value}", document.line),
-            Err(message) => format!("{} !{message}", document.line),
-        };
+        let line = |document: Document| format!("{} {}", document.line, document.value);
         match read(text) {
             Ok(documents) => documents.into_iter().map(line).collect::<Vec<_>>().join("\n"),
             Err(message) => format!("!!{message}"),
@@ -191,10 +174,8 @@ mod tests {
                 "1 [\"n\",\"no\",\"on\",\"yes\",true,12.0,31,\".inf\"]",
             ),
             ("a: &a {x: 1}\nb: *a\n", "1 {\"a\":{\"x\":1},\"b\":{\"x\":1}}"),
-            (
-                "a: 1\n---\nb: 2\nb: 3\n---\nc: 4\n",
-                "1 {\"a\":1}\n3 !line 4, column 1: the key b is given twice\n6 {\"c\":4}",
-            ),
+            ("a: 1\n---\nb: 2\nb: 3\n---\nc: 4\n", "!!line 4, column 1: the key b is given twice"),
+            ("a: 1\n---\nb: {c: 2, c: 3}\n", "!!line 3, column 11: the key c is given twice"),
             ("a: 1\n---\nc: [1\n", "!!line 3, column 4: unclosed bracket '['"),
             ("{\"a\": 1, }x", "!!line 1, column 11: "),
         ] {
@@ -213,7 +194,8 @@ mod tests {
             bomb.push_str(&line);
         }
         assert!(
-            shown(&bomb).contains("its aliases repeat more than 4 times what is written"),
+            shown(&bomb).starts_with("!!line ")
+                && shown(&bomb).contains("its aliases repeat more than 4 times what is written"),
             "{}",
             shown(&bomb)
         );
@@ -222,6 +204,7 @@ mod tests {
         assert!(shown(&long).contains("its aliases repeat"), "{}", &shown(&long)[..200]);
 
         let deep = "[".repeat(70) + &"]".repeat(70);
+        assert_eq!(shown(&format!("a: 1\n---\na: {deep}")).split(", column").next(), Some("!!line 3"));
         assert!(shown(&format!("a: {deep}")).contains("nested deeper than 64"));
 
         let many = "a: {b: [c, d]} # e\n---\n".repeat(2_000);

@@ -229,6 +229,48 @@ impl Service {
         &self.key.object.namespace
     }
 
+    /// Whether it says the same, wherever its object stands: a line that moved changes nothing.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        // Taken apart, so that a new field has to be thought of.
+        let Self {
+            source: _,
+            key,
+            provider,
+            address,
+            cluster_vips,
+            auto_v4,
+            auto_v6,
+            ports,
+            resolution,
+            mesh_external,
+            export_to,
+            created,
+            endpoints,
+            labels,
+            selector,
+            subject_alt_names,
+            external_name,
+            resource_version,
+        } = self;
+        *key == other.key
+            && *provider == other.provider
+            && *address == other.address
+            && *cluster_vips == other.cluster_vips
+            && *auto_v4 == other.auto_v4
+            && *auto_v6 == other.auto_v6
+            && *ports == other.ports
+            && *resolution == other.resolution
+            && *mesh_external == other.mesh_external
+            && *export_to == other.export_to
+            && *created == other.created
+            && *endpoints == other.endpoints
+            && *labels == other.labels
+            && *selector == other.selector
+            && *subject_alt_names == other.subject_alt_names
+            && *external_name == other.external_name
+            && *resource_version == other.resource_version
+    }
+
     /// Whether it is a Kubernetes Service without an address of its own that lists its endpoints.
     pub fn is_headless(&self) -> bool {
         self.provider == Provider::Kubernetes
@@ -294,6 +336,14 @@ pub struct Sidecar {
     pub egress: Option<Vec<EgressListener>>,
     /// Its own policy, when it has one: `{}` is REGISTRY_ONLY.
     pub outbound_policy: Option<OutboundMode>,
+}
+
+impl Sidecar {
+    /// Whether it says the same, wherever it stands.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let elsewhere = Self { source: Arc::clone(&other.source), ..self.clone() };
+        elsewhere == *other
+    }
 }
 
 /// Everything known, in the order of the services' keys.

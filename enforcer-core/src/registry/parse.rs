@@ -1,4 +1,7 @@
-//! Text → objects, each checked. A document that is wrong never harms the others.
+//! Text → objects, each checked. An object that is wrong never harms the others; YAML that is refused harms the whole text.
+//!
+//! An object with an error is left out, except where that would open something: a Sidecar or a MeshConfig that cannot be
+//! read closes.
 
 use std::sync::Arc;
 
@@ -15,14 +18,15 @@ use crate::registry::{document, mesh, registryz, shape, sidecar, validate};
 /// What a text or a document holds.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Parsed {
-    /// The objects without errors, in the order of the text.
+    /// The objects without errors and those that close because of theirs, in the order of the text.
     pub objects: Vec<Arc<Object>>,
     /// What is wrong with these and with the others.
     pub problems: Vec<Problem>,
 }
 
 /// Reads `text`, which a person finds at `source` (`file:registry/a.yaml`): YAML or JSON documents of Istio and Kubernetes
-/// objects, lists of them, or the array that `/debug/registryz` answers. An error is about the text as a whole.
+/// objects, lists of them, or the array that `/debug/registryz` answers. An error is about the text as a whole: one document
+/// whose YAML is refused is enough, so that the last good objects of the file stay, whatever that document was.
 #[allow(clippy::result_large_err)] // made once per text
 pub fn parse(source: &str, text: &str) -> Result<Parsed, Problem> {
     let documents = document::read(text).map_err(|message| Problem {
@@ -36,14 +40,7 @@ pub fn parse(source: &str, text: &str) -> Result<Parsed, Problem> {
     let mut parsed = Parsed::default();
     for document in documents {
         let source: Arc<str> = format!("{source}:{}", document.line).into();
-        match document.value {
-            Ok(value) => parsed.extend(parse_value(&source, value)),
-            Err(message) => {
-                let mut report = Report::new(&source, None);
-                report.error("", message, "the document is left out until it is corrected");
-                parsed.problems.extend(report.into_problems());
-            }
-        }
+        parsed.extend(parse_value(&source, document.value));
     }
     Ok(parsed)
 }
@@ -60,9 +57,8 @@ pub fn parse_value(source: &Arc<str>, value: Value) -> Parsed {
         Value::Object(_) if mesh::is_bare(&value) => {
             let object = ObjectRef { name: "mesh".into(), ..Metadata::default().object("MeshConfig") };
             report.name(&object);
-            if let Some(found) = mesh::from_value(&value, "", source, &mut report) {
-                parsed.objects.push(plain(object, source, Body::MeshConfig(Arc::new(found))));
-            }
+            let found = mesh::from_value(&value, "", source, &mut report);
+            parsed.objects.push(plain(object, source, Body::MeshConfig(Arc::new(found))));
         }
         Value::Object(_) => report.error("kind", "the document has no kind", "set apiVersion and kind"),
         _ => {
@@ -165,14 +161,29 @@ fn parse_kind(source: &Arc<str>, document: &Value, parsed: &mut Parsed) {
             parsed.extend(parse_value(source, with_kind(item, of, api_version)));
         }
     } else if let Some((_, group, versions)) = USED.iter().find(|(used, _, _)| *used == kind) {
-        if api_version.strip_prefix(group).is_some_and(|version| versions.contains(&version)) {
-            let object = read_object(kind, document, source, &mut report);
-            parsed.objects.extend(object.map(Arc::new));
-        } else {
+        let version = api_version.strip_prefix(group);
+        let is_known = version.is_some_and(|version| versions.contains(&version));
+        let hint = || {
             let known: Vec<_> = versions.iter().map(|version| format!("{group}{version}")).collect();
-            let message = format!("{kind} of apiVersion {api_version:?} is not known and not used");
-            report.warning("apiVersion", message, format!("{kind} is read from {}", known.join(", ")));
-        }
+            format!("{kind} is read from {}", known.join(", "))
+        };
+        let object = match kind {
+            "Sidecar" if is_known => Some(read_sidecar(document, source, &mut report)),
+            "Sidecar" if version.is_some() => {
+                report.name(&Metadata::salvage(document).object(kind));
+                let message = format!("Sidecar of apiVersion {api_version:?} is not known");
+                report.error("apiVersion", message, format!("{}: {}", hint(), sidecar::CLOSED));
+                Some(closed_sidecar(document, source, &mut report))
+            }
+            _ if !is_known => {
+                let message = format!("{kind} of apiVersion {api_version:?} is not known and not used");
+                report.warning("apiVersion", message, hint());
+                None
+            }
+            "ConfigMap" | "IstioOperator" => read_mesh(kind, document, source, &mut report),
+            _ => read_object(kind, document, source, &mut report),
+        };
+        parsed.objects.extend(object.map(Arc::new));
     } else if !SILENT.contains(&kind) {
         let hint = "remove it from the registry's directory, or correct the kind";
         report.warning("kind", format!("the kind {kind:?} is not known and not used"), hint);
@@ -192,7 +203,36 @@ fn with_kind(item: &Value, of: &str, api_version: &str) -> Value {
     item
 }
 
-/// Reads and checks one object of a used kind.
+/// Reads a Sidecar. Whatever is wrong with it, there is one: see [`sidecar`].
+fn read_sidecar(document: &Value, source: &Arc<str>, report: &mut Report) -> Object {
+    report.name(&Metadata::salvage(document).object("Sidecar"));
+    let (metadata, is_readable) = Metadata::read_partly(document, sidecar::CLOSED, report);
+    if !is_readable {
+        return closed_sidecar(document, source, report);
+    }
+    let (object, created) = (metadata.object("Sidecar"), metadata.created(report));
+    let sidecar = sidecar::read(document, &object, source, created, report);
+    with_metadata(object, source, created, metadata, Body::Sidecar(Arc::new(sidecar)))
+}
+
+fn closed_sidecar(document: &Value, source: &Arc<str>, report: &mut Report) -> Object {
+    let metadata = Metadata::salvage(document);
+    let (object, created) = (metadata.object("Sidecar"), metadata.created(report));
+    let sidecar = sidecar::closed(document, &object, source, created);
+    with_metadata(object, source, created, metadata, Body::Sidecar(Arc::new(sidecar)))
+}
+
+/// Reads the MeshConfig in a ConfigMap or an IstioOperator, if it has one. Whatever is wrong with it, there is one then.
+fn read_mesh(kind: &str, document: &Value, source: &Arc<str>, report: &mut Report) -> Option<Object> {
+    let hint = "correct it; a MeshConfig in it is read all the same";
+    report.name(&Metadata::salvage(document).object(kind));
+    let (metadata, _) = Metadata::read_partly(document, hint, report);
+    let (object, created) = (metadata.object(kind), metadata.created(report));
+    let mesh = mesh::from_object(document, &object, source, report)?;
+    Some(with_metadata(object, source, created, metadata, Body::MeshConfig(Arc::new(mesh))))
+}
+
+/// Reads and checks one object of another used kind.
 fn read_object(kind: &str, document: &Value, source: &Arc<str>, report: &mut Report) -> Option<Object> {
     let metadata = Metadata::read(document, report)?;
     let object = metadata.object(kind);
@@ -202,12 +242,7 @@ fn read_object(kind: &str, document: &Value, source: &Arc<str>, report: &mut Rep
         "ServiceEntry" => Body::ServiceEntry(service_entry(document, &object, report)?),
         "WorkloadEntry" => Body::WorkloadEntry(workload_entry(document, report)?),
         "Service" => Body::Service(service(document, &object, &metadata, report)?),
-        "EndpointSlice" => Body::EndpointSlice(endpoint_slice(document, &metadata, report)?),
-        "Sidecar" => {
-            let sidecar = sidecar::read(document, &object, source, created, report)?;
-            return Some(with_metadata(object, source, created, metadata, Body::Sidecar(Arc::new(sidecar))));
-        }
-        _ => Body::MeshConfig(Arc::new(mesh_config(document, &object, source, report)?)),
+        _ => Body::EndpointSlice(endpoint_slice(document, &metadata, report)?),
     };
     let object = with_metadata(object, source, created, metadata, body);
     (!report.has_errors()).then_some(object)
@@ -264,21 +299,6 @@ fn endpoint_slice(document: &Value, metadata: &Metadata, report: &mut Report) ->
     let slice: EndpointSlice = typed_value(document, "", report)?;
     validate::kubernetes::endpoint_slice(&slice, metadata.labels.get(kubernetes::SERVICE_NAME), report);
     Some(Box::new(slice))
-}
-
-/// Of a ConfigMap `istio*` with the key `mesh`, or an IstioOperator with `spec.meshConfig`; others have none.
-fn mesh_config(
-    document: &Value,
-    object: &ObjectRef,
-    source: &Arc<str>,
-    report: &mut Report,
-) -> Option<crate::registry::model::MeshConfig> {
-    if &*object.kind == "IstioOperator" {
-        let mesh = document.get("spec")?.get("meshConfig")?;
-        return mesh::from_value(mesh, "spec.meshConfig", source, report);
-    }
-    let text = document.get("data")?.get("mesh")?.as_str()?;
-    object.name.starts_with("istio").then(|| mesh::from_text(text, source, report))?
 }
 
 #[cfg(test)]

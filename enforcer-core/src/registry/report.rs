@@ -24,7 +24,7 @@ impl Report {
         self.object = Some(object.clone());
     }
 
-    /// The object, or the part of it that `field` names, is left out.
+    /// The object, or the part of it that `field` names, is left out, or closes where leaving it out would open.
     pub fn error(&mut self, field: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) {
         self.push(Severity::Error, field.into(), message.into(), hint.into());
     }

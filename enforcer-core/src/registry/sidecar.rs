@@ -1,7 +1,8 @@
 //! Sidecars.
 //!
 //! A Sidecar takes away, so leaving out a whole one because of one bad line would open what it closed. Only the bad line
-//! is left out: what it would import is not imported, and a policy that cannot be read is `REGISTRY_ONLY`.
+//! is left out: what it would import is not imported, and a policy that cannot be read is `REGISTRY_ONLY`. One that cannot
+//! be read at all imports nothing.
 //! Source: istio `pkg/config/validation/validation.go` (`ValidateSidecar`).
 
 use std::sync::Arc;
@@ -10,10 +11,10 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::name::Host;
+use crate::name::{Host, Labels};
 use crate::registry::mesh::outbound_policy;
 use crate::registry::model::{EgressHost, EgressListener, ObjectRef, OutboundMode, Sidecar};
-use crate::registry::object::typed;
+use crate::registry::object::typed_or;
 use crate::registry::report::Report;
 use crate::registry::service_entry::WorkloadSelector;
 use crate::registry::shape;
@@ -40,26 +41,60 @@ struct Port {
     number: i64,
 }
 
-/// Reads a Sidecar.
+/// What becomes of a Sidecar that cannot be read.
+pub(crate) const CLOSED: &str = "until it is repaired the workloads it governs reach nothing";
+
+/// The Sidecar that stands for one that cannot be read: it imports nothing. A selector that cannot be read is as none, so
+/// that it governs its namespace.
+pub(crate) fn closed(
+    document: &Value,
+    object: &ObjectRef,
+    source: &Arc<str>,
+    created: Option<Timestamp>,
+) -> Sidecar {
+    let selector = document.get("spec").and_then(|spec| spec.get("workloadSelector"));
+    Sidecar {
+        object: object.clone(),
+        source: source.clone(),
+        created,
+        selector: selector.and_then(|selector| WorkloadSelector::deserialize(selector).ok()).and_then(labels),
+        egress: Some(Vec::new()),
+        outbound_policy: Some(OutboundMode::RegistryOnly),
+    }
+}
+
+/// A selector without labels is the namespace's default.
+fn labels(selector: WorkloadSelector) -> Option<Labels> {
+    Some(selector.labels).filter(|labels| !labels.is_empty())
+}
+
+/// Reads a Sidecar, or makes a [`closed`] one.
 pub(crate) fn read(
     document: &Value,
     object: &ObjectRef,
     source: &Arc<str>,
     created: Option<Timestamp>,
     report: &mut Report,
-) -> Option<Sidecar> {
-    let spec: Spec = typed(document, "spec", report)?;
+) -> Sidecar {
     let raw = document.get("spec").unwrap_or(&Value::Null);
+    // An empty list would be read as a mapping without fields, which imports everything.
+    if raw.is_array() {
+        report.error("spec", "invalid type: sequence, expected a mapping", CLOSED);
+        return closed(document, object, source, created);
+    }
+    let Some(spec) = typed_or::<Spec>(document, "spec", CLOSED, report) else {
+        return closed(document, object, source, created);
+    };
     shape::SIDECAR.check(&without_policy(raw), "spec", report);
     let policy = outbound_policy(raw.get("outboundTrafficPolicy"), "spec.outboundTrafficPolicy", report)
         .unwrap_or(Some(OutboundMode::RegistryOnly));
     // An empty list of listeners is as good as none: protocol buffers do not tell them apart.
     let egress = spec.egress.filter(|listeners| !listeners.is_empty());
-    Some(Sidecar {
+    Sidecar {
         object: object.clone(),
         source: source.clone(),
         created,
-        selector: spec.workload_selector.map(|selector| selector.labels).filter(|labels| !labels.is_empty()),
+        selector: spec.workload_selector.and_then(labels),
         egress: egress.map(|listeners| {
             listeners
                 .iter()
@@ -68,7 +103,7 @@ pub(crate) fn read(
                 .collect()
         }),
         outbound_policy: policy,
-    })
+    }
 }
 
 /// Its policy is checked where it is read.
@@ -133,7 +168,7 @@ mod tests {
 
     use super::*;
 
-    fn shown(spec: &Value) -> (Option<Sidecar>, Vec<String>) {
+    fn shown(spec: &Value) -> (Sidecar, Vec<String>) {
         let object = ObjectRef {
             kind: "Sidecar".into(),
             namespace: crate::name::Namespace::new("n"),
@@ -152,7 +187,6 @@ mod tests {
             "egress": [{"port": {"number": 443, "protocol": "TLS", "name": "x"}, "hosts": ["./*", "~bad/*"]}, {"hosts": ["*/*.x.com"]}],
             "outboundTrafficPolicy": {},
         }));
-        let sidecar = sidecar.unwrap();
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(sidecar.selector, Some([("app".to_owned(), "a".to_owned())].into()));
         assert_eq!(sidecar.outbound_policy, Some(OutboundMode::RegistryOnly));
@@ -219,13 +253,42 @@ mod tests {
             ),
         ] {
             let (sidecar, problems) = shown(&spec);
-            let sidecar = sidecar.unwrap();
             assert_eq!(problems.join("\n"), expected, "{spec}");
             assert_eq!(
                 (sidecar.egress.map(|egress| egress.len()), sidecar.outbound_policy),
                 (listeners, policy),
                 "{spec}"
             );
+        }
+    }
+
+    #[test]
+    fn a_sidecar_that_cannot_be_read_imports_nothing() {
+        let app = Some([("app".to_owned(), "a".to_owned())].into());
+        let any = json!({"mode": "ALLOW_ANY"});
+        for (spec, selector, expected) in [
+            (json!("x"), None, "spec: invalid type: string \"x\", expected struct Spec"),
+            (json!([]), None, "spec: invalid type: sequence, expected a mapping"),
+            (
+                json!({"egress": [{"hosts": "./*"}], "outboundTrafficPolicy": any}),
+                None,
+                "spec.egress[0].hosts: invalid type: string \"./*\", expected a sequence",
+            ),
+            (
+                json!({"workloadSelector": {"labels": {"app": "a"}}, "egress": {"hosts": ["*/*"]}}),
+                app,
+                "spec.egress: invalid type: map, expected a sequence",
+            ),
+            (
+                json!({"workloadSelector": {"labels": {"app": 1}}, "egress": [{"hosts": ["*/*"]}]}),
+                None,
+                "spec.workloadSelector.labels.app: invalid type: integer `1`, expected a string",
+            ),
+        ] {
+            let (sidecar, problems) = shown(&spec);
+            assert_eq!(problems, [expected], "{spec}");
+            let shown = (sidecar.selector, sidecar.egress, sidecar.outbound_policy);
+            assert_eq!(shown, (selector, Some(vec![]), Some(OutboundMode::RegistryOnly)), "{spec}");
         }
     }
 }

@@ -14,7 +14,7 @@ pub(super) struct Index<'a> {
     workloads_of: HashMap<&'a Namespace, Vec<usize>>,
     workloads_by_label: HashMap<(&'a Namespace, String, String), Vec<usize>>,
     slices: HashMap<(&'a Namespace, &'a str), Vec<&'a EndpointSlice>>,
-    entries: HashMap<(&'a Namespace, Host), Vec<&'a str>>,
+    entries: HashMap<(&'a Namespace, Host), Vec<&'a Object>>,
     kubernetes: HashSet<(&'a Namespace, &'a str)>,
     records: HashMap<(&'a Namespace, &'a Host), Vec<&'a Service>>,
 }
@@ -34,7 +34,7 @@ impl<'a> Index<'a> {
                 }
                 Body::ServiceEntry(entry) => {
                     for host in &entry.hosts {
-                        index.entries.entry((namespace, Host::new(host))).or_default().push(name);
+                        index.entries.entry((namespace, Host::new(host))).or_default().push(object);
                     }
                 }
                 Body::Service(_) => {
@@ -84,11 +84,17 @@ impl<'a> Index<'a> {
         let (namespace, name) = (record.namespace(), &*record.key.object.name);
         match record.provider {
             Provider::Kubernetes => self.kubernetes.contains(&(namespace, name)),
-            Provider::External => self
-                .entries
-                .get(&(namespace, record.host().clone()))
-                .is_some_and(|names| names.contains(&name) || is_nameless(record)),
+            Provider::External => {
+                self.entries.get(&(namespace, record.host().clone())).is_some_and(|entries| {
+                    is_nameless(record) || entries.iter().any(|entry| &*entry.object.name == name)
+                })
+            }
         }
+    }
+
+    /// The first ServiceEntry of `namespace` that has `host`.
+    pub(super) fn first_with(&self, namespace: &Namespace, host: &Host) -> Option<&'a Object> {
+        self.entries.get(&(namespace, host.clone()))?.first().copied()
     }
 
     /// The record that tells the addresses of `service`: that of its object, else one that names none.

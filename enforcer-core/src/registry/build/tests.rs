@@ -192,7 +192,8 @@ fn addresses_are_allocated_in_order_of_age_then_of_the_files() {
     .concat();
     let told = |allocation, source: &str| {
         let (registry, problems) = build_from(&[(source, &text)], allocation);
-        assert_eq!(problems, Vec::<String>::new());
+        let shared = format!("warning: {source}:43: ServiceEntry default/i-again: spec.hosts[0]: ");
+        assert!(problems.len() == 1 && problems[0].starts_with(&shared), "{problems:?}");
         let auto = |service: &Arc<Service>| Some(format!("{} {}", service.host(), service.auto_v4?));
         registry.services.iter().filter_map(auto).collect::<Vec<_>>()
     };
@@ -263,6 +264,64 @@ fn registryz_tells_addresses_of_objects_that_are_known_themselves() {
     }
     let (_, problems) = build_from(&[("x", &dump), ("y", &dump)], VipAllocation::Off);
     assert_eq!(problems.len(), 6);
+}
+
+#[test]
+fn a_host_of_two_service_entries_is_a_warning_at_the_later_one() {
+    let entries = [
+        static_entry("a", "x.com", ""),
+        static_entry("b", "'y.com, X.com'", "").replace('\'', ""),
+        static_entry("c", "x.com", "namespace: other"),
+        static_entry("d", "'*.x.com'", ""),
+        static_entry("e", "y.com", ""),
+        static_entry("f", "x.com", ""),
+    ];
+    let shared = |allocation, apart: &str| {
+        let (_, problems) = build_from(&[("x", &entries.concat())], allocation);
+        let line = |at: usize, name: &str, index: usize, first: &str, host: &str| {
+            format!(
+                "warning: x:{at}: ServiceEntry default/{name}: spec.hosts[{index}]: ServiceEntry default/{first} has {host}, too: {apart}"
+            )
+        };
+        assert_eq!(
+            problems,
+            [
+                line(7, "b", 1, "a at x:2", "X.com"),
+                line(22, "e", 0, "b at x:7", "y.com"),
+                line(27, "f", 0, "a at x:2", "x.com")
+            ]
+        );
+    };
+    shared(VipAllocation::IstioV2, "each gets its own addresses");
+    shared(VipAllocation::IstioLegacy, "each is a service of its own");
+}
+
+#[test]
+fn sidecars_without_a_name_all_stay() {
+    let sidecar = "---\napiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {}\nspec: {}\n";
+    let (registry, problems) = build_from(&[("x", &sidecar.repeat(2))], VipAllocation::Off);
+    assert_eq!((registry.sidecars.len(), problems), (2, Vec::new()));
+}
+
+#[test]
+fn a_host_of_100_000_service_entries() {
+    let text = static_entry("e0", "x.com", "");
+    let first = parse("x", &text).unwrap().objects.remove(0);
+    let named = |i: usize| {
+        let mut object = (*first).clone();
+        object.object.name = format!("e{i}").into();
+        Arc::new(object)
+    };
+    let objects: Vec<_> = (0..100_000).map(named).collect();
+    let options = BuildOptions {
+        cluster_id: String::new(),
+        cluster_domain: String::new(),
+        root_namespace: Namespace::new("istio-system"),
+        vip_allocation: VipAllocation::Off,
+    };
+    let (registry, problems) = build(&objects, &options);
+    assert_eq!((registry.services.len(), problems.len()), (100_000, 99_999));
+    assert!(problems[99_998].message.starts_with("ServiceEntry default/e0 at"), "{}", problems[99_998]);
 }
 
 #[test]

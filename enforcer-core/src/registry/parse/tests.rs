@@ -22,18 +22,16 @@ fn entry(name: &str) -> String {
 }
 
 #[test]
-fn one_bad_document_never_harms_the_others() {
+fn one_bad_object_never_harms_the_others() {
     let bad = entry("bad").replace("443", "x");
-    let text = [entry("a"), bad, entry("b"), "a: 1\na: 2\n".to_owned(), "text\n".to_owned(), entry("c")]
-        .join("---\n");
+    let text = [entry("a"), bad, entry("b"), "text\n".to_owned(), entry("c")].join("---\n");
     assert_eq!(
         shown(&text),
         "ServiceEntry default/a @f:1\n\
          ServiceEntry default/b @f:11\n\
-         ServiceEntry default/c @f:21\n\
+         ServiceEntry default/c @f:18\n\
          error: f:6: ServiceEntry default/bad: spec.ports[0].number: invalid type: string \"x\", expected i64\n\
-         error: f:16: line 17, column 1: the key a is given twice\n\
-         error: f:19: \"text\" is not an object"
+         error: f:16: \"text\" is not an object"
     );
 }
 
@@ -50,7 +48,7 @@ fn texts() {
         ("trustDomain: x", "MeshConfig default/mesh @f:1"),
         (
             "defaultConfig: {}\noutboundTrafficPolicy: {mode: X}",
-            "error: f:1: MeshConfig default/mesh: outboundTrafficPolicy.mode: \"X\" is not a mode that can be enforced",
+            "MeshConfig default/mesh @f:1\nerror: f:1: MeshConfig default/mesh: outboundTrafficPolicy.mode: \"X\" is not a mode that can be enforced",
         ),
         ("apiVersion: v1\nkind: Pod", ""),
         ("apiVersion: networking.istio.io/v1\nkind: VirtualService", ""),
@@ -83,6 +81,108 @@ fn texts() {
         ),
     ] {
         assert_eq!(shown(text), expected, "{text}");
+    }
+}
+
+/// A document that is refused might have been a Sidecar: the file's last good objects stay.
+#[test]
+fn refused_yaml_refuses_the_whole_text() {
+    let deep = format!("a: {}{}\n", "[".repeat(70), "]".repeat(70));
+    let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), ["*a"; 50].join(", "));
+    for (refused, expected) in [
+        ("kind: Sidecar\nkind: Sidecar\n", "line 7, column 1: the key kind is given twice"),
+        ("a: {b: 1, b: 2}\n", "the key b is given twice"),
+        (&deep, "nested deeper than 64"),
+        (&long, "its aliases repeat more than 4 times what is written"),
+        ("a: !!int x\n", "line 6, "),
+    ] {
+        let shown = shown(&[&entry("a"), refused, &entry("b")].map(String::from).join("---\n"));
+        let fits =
+            shown.starts_with("!! error: f: not valid YAML or JSON: line ") && shown.contains(expected);
+        assert!(fits, "{expected}: {shown}");
+    }
+}
+
+/// `namespace/name selector imports policy`.
+fn sidecars(parsed: &Parsed) -> Vec<String> {
+    let shown = |object: &Arc<Object>| match &object.body {
+        Body::Sidecar(s) => Some(format!(
+            "{}/{} {:?} {:?} {:?}",
+            s.object.namespace, s.object.name, s.selector, s.egress, s.outbound_policy
+        )),
+        _ => None,
+    };
+    parsed.objects.iter().filter_map(shown).collect()
+}
+
+#[test]
+fn a_sidecar_that_cannot_be_read_closes() {
+    let good = "{workloadSelector: {labels: {app: a}}, egress: [{hosts: ['*/*']}], outboundTrafficPolicy: {mode: ALLOW_ANY}}";
+    let app = "Some({\"app\": \"a\"})";
+    for (version, metadata, spec, expected, field) in [
+        (
+            "v1",
+            "{name: s, namespace: n}",
+            "{egress: [{hosts: './*'}]}",
+            "n/s None".to_owned(),
+            "spec.egress[0].hosts",
+        ),
+        ("v1", "{name: s, namespace: n, labels: {v: 1}}", good, format!("n/s {app}"), "metadata.labels.v"),
+        ("v1", "{name: s, namespace: [n]}", good, format!("default/s {app}"), "metadata.namespace"),
+        ("v1", "{name: 1, namespace: n}", good, format!("n/ {app}"), "metadata.name"),
+        ("v1", "{namespace: n}", good, format!("n/ {app}"), "metadata.name"),
+        ("v1", "[]", good, format!("default/ {app}"), "metadata.name"),
+        ("v1", "x", good, format!("default/ {app}"), "metadata"),
+        ("v2", "{name: s, namespace: n}", good, format!("n/s {app}"), "apiVersion"),
+        ("v2", "{name: s}", "{workloadSelector: x}", "default/s None".to_owned(), "apiVersion"),
+        ("", "{name: s}", "x", "default/s None".to_owned(), "apiVersion"),
+    ] {
+        let text = format!(
+            "apiVersion: networking.istio.io/{version}\nkind: Sidecar\nmetadata: {metadata}\nspec: {spec}\n"
+        );
+        for text in [text.clone(), format!("kind: List\nitems:\n- {}", text.trim_end().replace('\n', "\n  "))]
+        {
+            let parsed = parse("f", &text).unwrap();
+            assert_eq!(sidecars(&parsed), [format!("{expected} Some([]) Some(RegistryOnly)")], "{text}");
+            let [problem] = &*parsed.problems else { panic!("{text}: {:?}", parsed.problems) };
+            assert_eq!((problem.severity, problem.field.as_str()), (Severity::Error, field), "{text}");
+            assert!(problem.hint.ends_with(sidecar::CLOSED) && problem.object.is_some(), "{problem}");
+        }
+    }
+    let foreign = "apiVersion: other.io/v1\nkind: Sidecar\nmetadata: {name: s}\nspec: x";
+    assert_eq!(sidecars(&parse("f", foreign).unwrap()), Vec::<String>::new());
+}
+
+#[test]
+fn a_mesh_config_that_cannot_be_read_closes() {
+    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: ";
+    let operator = "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nmetadata: {name: o}\nspec: ";
+    let closed = "RegistryOnly {\"~\"}";
+    let open = "AllowAny {\"*\"}";
+    for (text, expected, field) in [
+        (format!("{map}{{name: istio}}\ndata: {{mesh: 'a: ['}}"), closed, "data.mesh"),
+        (format!("{map}{{name: istio}}\ndata: {{mesh: {{a: b}}}}"), closed, "data.mesh"),
+        (format!("{map}{{name: istio}}\ndata: x"), closed, "data"),
+        (format!("{map}{{name: istio, labels: {{v: 1}}}}\ndata: {{mesh: ''}}"), open, "metadata.labels.v"),
+        (format!("{map}{{name: [istio]}}\ndata: {{mesh: 'a: ['}}"), closed, "metadata.name data.mesh"),
+        (format!("{operator}{{meshConfig: x}}"), closed, "spec.meshConfig"),
+        (format!("{operator}x"), closed, "spec"),
+        (
+            "trustDomain: x\ndefaultServiceExportTo: x".to_owned(),
+            "AllowAny {\"~\"}",
+            "defaultServiceExportTo",
+        ),
+    ] {
+        let parsed = parse("f", &text).unwrap();
+        let [object] = &*parsed.objects else { panic!("{text}: {:?}", parsed.problems) };
+        let Body::MeshConfig(mesh) = &object.body else { panic!("{object:?}") };
+        assert_eq!(
+            format!("{:?} {:?}", mesh.outbound_policy, mesh.default_service_export_to),
+            expected,
+            "{text}"
+        );
+        let fields: Vec<_> = parsed.problems.iter().map(|problem| problem.field.as_str()).collect();
+        assert_eq!(fields.join(" "), field, "{text}");
     }
 }
 
