@@ -2,7 +2,7 @@
 //! many, because a restarted agent builds beside what is in force, and a class that nothing points to any more
 //! lives on for a second.
 //!
-//! Only the maps that programs write are preallocated; the others take memory as they fill. The bytes per entry are
+//! Nothing is preallocated but the ring and the arrays: programs count into elements that the agent has made. The bytes per entry are
 //! the kernel's: a hash element is 48 bytes of bookkeeping plus key and value rounded up to 8, a trie node 40 plus
 //! key and value, and at worst one intermediate node for each.
 

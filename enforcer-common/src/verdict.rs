@@ -104,6 +104,14 @@ pub struct Workload {
 }
 
 impl Workload {
+    /// Stands for every process without identity: it sees nothing.
+    pub const UNKNOWN: Self = Self {
+        view: ViewId::EXEMPT,
+        inherits_public: false,
+        policy: OutboundPolicy::Unknown,
+        enforcement: None,
+    };
+
     /// From a word's payload: view in the lower 24 bits, then policy (2), enforcement (2, 0 is the node's), inherits (1).
     #[inline(always)]
     pub const fn from_payload(payload: u32) -> Self {
@@ -204,17 +212,19 @@ impl Verdict {
     pub const fn deny(reason: Reason, rule: RuleId) -> Self {
         Self { action: Action::Deny, reason, rule, backend: Backend::NONE }
     }
+}
 
-    /// The verdict over a process that has no identity.
-    #[inline(always)]
-    pub const fn unknown_workload(addr: &Addr, allowed: bool) -> Self {
-        if addr.is_local() {
-            Self::allow(Reason::Loopback, RuleId::NONE)
-        } else if allowed {
-            Self::allow(Reason::UnknownWorkloadAllowed, RuleId::NONE)
-        } else {
-            Self::deny(Reason::UnknownWorkload, RuleId::NONE)
-        }
+/// Decides over a process that has no identity: loopback and `--allow` are for everyone.
+#[inline(always)]
+pub fn decide_unknown<T: Tables>(tables: &T, query: &Query, allowed: bool) -> Verdict {
+    if query.addr.is_local() {
+        return Verdict::allow(Reason::Loopback, RuleId::NONE);
+    }
+    match exempt(tables, query) {
+        Err(TableFault) => Verdict::deny(Reason::TableFault, RuleId::NONE),
+        Ok(Some(rule)) => Verdict::allow(Reason::Exempt, rule.id),
+        Ok(None) if allowed => Verdict::allow(Reason::UnknownWorkloadAllowed, RuleId::NONE),
+        Ok(None) => Verdict::deny(Reason::UnknownWorkload, RuleId::NONE),
     }
 }
 

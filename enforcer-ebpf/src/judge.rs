@@ -5,7 +5,7 @@ use enforcer_common::id::RuleId;
 use enforcer_common::key::CgroupId;
 use enforcer_common::mode::Enforcement;
 use enforcer_common::reason::Reason;
-use enforcer_common::verdict::{Query, TableFault, Verdict, Workload, decide};
+use enforcer_common::verdict::{Query, TableFault, Verdict, Workload, decide, decide_unknown};
 
 use crate::ctx::{Family, SockAddr};
 use crate::identity;
@@ -23,8 +23,14 @@ pub fn judge<F: Family>(sock: &SockAddr<F>, hook: Hook) -> i32 {
     }
     let asked = Asked { hook, protocol: sock.protocol(), destination: sock.destination(), port: sock.port() };
     let (cgroup, enforcement, verdict) = match identity::workload() {
-        Ok(Some((cgroup, workload))) => (cgroup, workload.enforcement.unwrap_or(node), ask(workload, asked)),
-        Ok(None) => (identity::UNKNOWN, node, unknown(asked)),
+        Ok(Some((cgroup, workload))) => {
+            (cgroup, workload.enforcement.unwrap_or(node), decide(&KernelTables, &query(workload, asked)))
+        }
+        Ok(None) => (
+            identity::UNKNOWN,
+            node,
+            decide_unknown(&KernelTables, &query(Workload::UNKNOWN, asked), maps::unknown_workload_allowed()),
+        ),
         Err(TableFault) => (identity::UNKNOWN, node, Verdict::deny(Reason::TableFault, RuleId::NONE)),
     };
     if enforcement == Enforcement::Off {
@@ -35,20 +41,14 @@ pub fn judge<F: Family>(sock: &SockAddr<F>, hook: Hook) -> i32 {
 }
 
 #[inline(always)]
-fn ask(workload: Workload, asked: Asked) -> Verdict {
-    let query = Query {
+fn query(workload: Workload, asked: Asked) -> Query {
+    Query {
         workload,
         protocol: asked.protocol,
         addr: asked.destination,
         port: asked.port,
         random: ctx::random(),
-    };
-    decide(&KernelTables, &query)
-}
-
-#[inline(always)]
-fn unknown(asked: Asked) -> Verdict {
-    Verdict::unknown_workload(&asked.destination, maps::unknown_workload_allowed())
+    }
 }
 
 #[inline(always)]

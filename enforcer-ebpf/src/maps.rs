@@ -69,7 +69,7 @@ static EVENT_BUDGET: HashMap<CgroupId, EventBudget> =
 #[map]
 static EVENTS: RingBuf = RingBuf::with_byte_size(limits::EVENTS_BYTES, 0);
 
-/// Written by the agent (and `enforcer mode`), read by every program.
+/// Written by the agent, read by every program.
 #[map]
 static CONFIG: Array<u64> = Array::with_max_entries(ConfigKey::COUNT, 0);
 

@@ -211,3 +211,19 @@ fn what_goes_into_a_word_comes_out_again() {
     }
     assert_eq!(Rule::from_payload(7 << 29), None);
 }
+
+#[test]
+fn a_process_without_identity_gets_loopback_and_what_is_exempt() {
+    let whole = (ExemptNet, Protocol::ANY, Port::ANY, Allow);
+    for (rules, destination, allowed, expected) in [
+        (&[][..], "127.0.0.1", false, (Action::Allow, Loopback)),
+        (&[tcp(PublicExact, Allow)], "192.0.2.1", false, (Action::Deny, Reason::UnknownWorkload)),
+        (&[tcp(PublicExact, Allow)], "192.0.2.1", true, (Action::Allow, Reason::UnknownWorkloadAllowed)),
+        (&[whole], "192.0.2.1", false, (Action::Allow, Exempt)),
+    ] {
+        let stand = Stand { rules: rules.into(), ..Stand::default() };
+        let query = Query { workload: Workload::UNKNOWN, ..query(destination, Protocol::TCP) };
+        let verdict = decide_unknown(&stand, &query, allowed);
+        assert_eq!((verdict.action, verdict.reason), expected, "{destination} {allowed}");
+    }
+}

@@ -1,8 +1,10 @@
 //! What fits the maps. A registry that does not fit is refused as a whole.
 
-use enforcer_common::limits;
+use enforcer_common::limits::{self, HEADROOM};
+use enforcer_common::names::map;
 
 use crate::policy::image::Image;
+use crate::policy::intern::InUse;
 use crate::problem::{Problem, Severity};
 
 /// How many entries of each map the compiled registry may take.
@@ -51,7 +53,6 @@ pub struct Fill {
 
 /// How full the maps are with `image`.
 pub fn fill(image: &Image, limits: &Limits) -> Vec<Fill> {
-    use enforcer_common::names::map;
     let fill = |map, used, limit| Fill { map, used, limit };
     vec![
         fill(map::WORKLOADS, image.workloads.len(), limits.workloads),
@@ -64,24 +65,56 @@ pub fn fill(image: &Image, limits: &Limits) -> Vec<Fill> {
     ]
 }
 
-/// One problem for each map that `image` does not fit.
-pub(super) fn over_budget(image: &Image, limits: &Limits) -> Vec<Problem> {
-    fill(image, limits)
-        .into_iter()
-        .filter(|fill| fill.used > fill.limit)
-        .map(|fill| Problem {
-            severity: Severity::Error,
-            source: "compiler".into(),
-            object: None,
-            field: String::new(),
-            message: format!(
-                "the registry needs {} entries of the map {}, {} more than its limit of {}; the last registry that fitted stays in force",
-                fill.used,
-                fill.map,
-                fill.used - fill.limit,
-                fill.limit
-            ),
-            hint: format!("raise the limit with --map-entries {}={}", fill.map, fill.used.next_power_of_two()),
-        })
-        .collect()
+/// One problem for each map that `image` does not fit: by what something points to, and by everything that is there
+/// while the old and the new stand side by side, for which the maps have [`HEADROOM`].
+pub(super) fn over_budget(image: &Image, in_use: InUse, limits: &Limits) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for all in fill(image, limits) {
+        let used = match all.map {
+            map::CLASS_RULES => in_use.class_rules,
+            map::BACKENDS => in_use.backends,
+            map::RULE_HITS => in_use.rules,
+            _ => all.used,
+        };
+        if used > all.limit {
+            problems.push(too_large(Fill { used, ..all }));
+        } else if all.used > all.limit.saturating_mul(HEADROOM as usize) {
+            problems.push(too_fast(all));
+        }
+    }
+    if !in_use.numbers_left {
+        problems.push(problem(
+            "the numbers of rules are used up; the last registry stays in force".to_owned(),
+            "run `enforcer detach` and start the agent again: its numbers start anew".to_owned(),
+        ));
+    }
+    problems
+}
+
+fn too_large(fill: Fill) -> Problem {
+    let Fill { map, used, limit } = fill;
+    let over = used - limit;
+    problem(
+        format!(
+            "the registry needs {used} entries of the map {map}, {over} more than its limit of {limit}; \
+             the last registry that fitted stays in force"
+        ),
+        format!("raise the limit with --map-entries {map}={}", used.next_power_of_two()),
+    )
+}
+
+fn too_fast(fill: Fill) -> Problem {
+    let Fill { map, used, limit } = fill;
+    problem(
+        format!(
+            "the change needs {used} entries of the map {map} while the old ones are still there, and it holds {}",
+            limit.saturating_mul(HEADROOM as usize)
+        ),
+        "it is tried again when the old ones are gone, a second later".to_owned(),
+    )
+}
+
+fn problem(message: String, hint: String) -> Problem {
+    let source = "compiler".into();
+    Problem { severity: Severity::Error, source, object: None, field: String::new(), message, hint }
 }

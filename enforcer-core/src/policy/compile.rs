@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use enforcer_common::addr::Prefix;
-use enforcer_common::id::{RuleId, ViewId};
+use enforcer_common::id::{ClassId, RuleId, ViewId};
 
 use crate::policy::budget::{Limits, over_budget};
 use crate::policy::cells;
@@ -93,8 +93,13 @@ impl Compiler {
     }
 
     /// Over what an earlier agent left in the maps: the first update leads from there.
-    pub fn adopting(settings: Settings, limits: Limits, left: Image) -> Self {
+    pub fn adopting(settings: Settings, limits: Limits, mut left: Image) -> Self {
         let mut compiler = Self::new(settings, limits);
+        // The maps do not show a class without rules; cells that point to one do.
+        let referenced: Vec<ClassId> = left.exact.values().chain(left.prefixes.values()).copied().collect();
+        for class in referenced {
+            left.classes.entry(class).or_default();
+        }
         compiler.interner.adopt(&left);
         compiler.stale_views = left
             .cells()
@@ -156,6 +161,7 @@ impl Compiler {
 
     /// Leads from what is compiled to this registry and these workloads at time `now` (any clock that only goes
     /// forward). When the result does not fit the maps, nothing changes, and the problems say which limit and by how much.
+    /// A refused *first* update of an adopting compiler cannot go back: throw that compiler away.
     pub fn update(
         &mut self,
         registry: &Arc<Registry>,
@@ -165,7 +171,7 @@ impl Compiler {
         let (old_registry, old_workloads) = (Arc::clone(&self.registry), self.workloads.clone());
         let old_views = self.views.clone();
         let stages = self.lead(registry, workloads, now);
-        let problems = over_budget(&self.image, &self.limits);
+        let problems = over_budget(&self.image, self.interner.in_use(&self.image), &self.limits);
         if problems.is_empty() {
             return Ok(stages);
         }

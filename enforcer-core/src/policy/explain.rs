@@ -11,13 +11,13 @@ use enforcer_common::reason::Reason;
 use enforcer_common::verdict::{Action, Query, Tables, Verdict, Workload, decide};
 use serde::{Deserialize, Serialize};
 
-use crate::name::Host;
+use crate::name::{Host, Namespace};
 use crate::policy::compile::Compiler;
 use crate::policy::destination::{Destination, Target};
 use crate::policy::offer::{Offer, Place, RuleKey};
 use crate::policy::view::ViewKey;
 use crate::policy::{WorkloadSpec, outbound_policy};
-use crate::registry::model::{ObjectRef, Service, ServiceAddress};
+use crate::registry::model::{ObjectRef, Service, ServiceAddress, Sidecar};
 use crate::registry::visibility::{Audience, select_sidecar};
 
 /// The answer. The field names are stable.
@@ -25,7 +25,7 @@ use crate::registry::visibility::{Audience, select_sidecar};
 pub struct Explanation {
     /// `allow`, `deny` or `translate`.
     pub verdict: String,
-    /// One of `docs/reference/reasons.md`.
+    /// Its name: `docs/reference/json.md` lists them.
     pub reason: String,
     /// The reason in plain words.
     pub message: String,
@@ -91,6 +91,8 @@ pub struct RuleAnswer {
     pub protocol: String,
     /// What it does: `allow`, `translate` or `needs_name`.
     pub action: String,
+    /// Flows that met it since it was written; only the running agent knows.
+    pub flows: Option<u64>,
 }
 
 impl Compiler {
@@ -233,6 +235,8 @@ impl Compiler {
         if verdict.action != Action::Deny {
             return Vec::new();
         }
+        let sidecar =
+            select_sidecar(self.registry(), &spec.namespace, &spec.labels, &self.settings().root_namespace);
         let slot = (to.protocol, Port::new(to.port));
         let there = |offer: &Offer| {
             let place = match (offer.place, ip) {
@@ -246,8 +250,8 @@ impl Compiler {
             .offers
             .values()
             .flatten()
-            .filter(|offer| there(offer) && !offer.audience.includes(&spec.namespace))
-            .map(|offer| hidden(offer, spec))
+            .filter(|offer| there(offer))
+            .filter_map(|offer| hidden(offer, spec, sidecar.map(|sidecar| &**sidecar)))
             .collect();
         hidden.into_iter().collect()
     }
@@ -259,21 +263,25 @@ fn judge<T: Tables>(tables: &T, workload: Workload, ip: IpAddr, to: &Destination
     decide(tables, &query)
 }
 
-fn hidden(offer: &Offer, spec: &WorkloadSpec) -> String {
-    let of = &offer.service.key.object;
+/// Why `spec` does not see an offer; `None` when it does.
+fn hidden(offer: &Offer, spec: &WorkloadSpec, sidecar: Option<&Sidecar>) -> Option<String> {
+    let (of, host, namespace) = (&offer.service.key.object, offer.service.host(), &spec.namespace);
+    if offer.audience.includes(namespace) {
+        let sidecar = sidecar.filter(|sidecar| !sidecar.imports(namespace, &offer.service, offer.port))?;
+        return Some(format!(
+            "{of} ({host}) has this destination, but {} does not import it",
+            sidecar.object
+        ));
+    }
     let to = match &offer.audience {
         Audience::Everyone => "everyone".to_owned(),
         Audience::Only(namespaces) if namespaces.is_empty() => "nobody (exportTo \"~\")".to_owned(),
         Audience::Only(namespaces) => {
-            let names: Vec<&str> = namespaces.iter().map(crate::name::Namespace::as_str).collect();
+            let names: Vec<&str> = namespaces.iter().map(Namespace::as_str).collect();
             format!("{} only", names.join(", "))
         }
     };
-    format!(
-        "{of} ({}) has this destination, but is exported to {to}, not to {}",
-        offer.service.host(),
-        spec.namespace
-    )
+    Some(format!("{of} ({host}) has this destination, but is exported to {to}, not to {namespace}"))
 }
 
 /// The addresses at which a service can be dialled.
@@ -312,6 +320,7 @@ fn rule_answer(id: RuleId, rule: &RuleKey) -> RuleAnswer {
             RuleAction::NeedsName => "needs_name",
         }
         .to_owned(),
+        flows: None,
     }
 }
 

@@ -28,6 +28,15 @@ pub(super) struct Fresh {
     pub(super) forgotten: Vec<MapOp>,
 }
 
+/// What something points to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct InUse {
+    pub(super) rules: usize,
+    pub(super) backends: usize,
+    pub(super) class_rules: usize,
+    pub(super) numbers_left: bool,
+}
+
 /// All numbers in use, and those that no longer are.
 pub(super) struct Interner {
     rules: BTreeMap<RuleId, Interned<Arc<RuleKey>>>,
@@ -162,6 +171,21 @@ impl Interner {
 
     pub(super) fn class_rules(&self, id: ClassId) -> Option<&Arc<Class>> {
         self.classes.get(&id)?.key.as_ref()
+    }
+
+    /// What the cells of `image` point to; and whether a number still fits its bits.
+    pub(super) fn in_use(&self, image: &Image) -> InUse {
+        let classes = self.classes.values().filter(|class| class.users > 0);
+        let classes: Vec<&Arc<Class>> = classes.filter_map(|class| class.key.as_ref()).collect();
+        let of_classes = classes.iter().flat_map(|rules| rules.values());
+        let rules: BTreeSet<RuleId> = of_classes.chain(image.any.values()).map(|rule| rule.id).collect();
+        let backends = rules.iter().filter_map(|rule| image.backends.get(rule));
+        InUse {
+            backends: backends.map(|backends| backends.len() + 1).sum(),
+            class_rules: classes.iter().map(|rules| rules.len()).sum(),
+            rules: rules.len(),
+            numbers_left: self.next_rule <= RuleId::MAX,
+        }
     }
 
     pub(super) fn rule_id(&self, key: &RuleKey) -> Option<RuleId> {

@@ -10,12 +10,23 @@ use crate::registry::model::Sidecar;
 use crate::registry::visibility::Audience;
 
 /// Who looks: workloads with the same key share a view.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ViewKey {
     /// Their namespace.
     pub(super) namespace: Namespace,
     /// Their Sidecar, if it narrows what they see.
     pub(super) sidecar: Option<Arc<Sidecar>>,
+}
+
+impl PartialEq for ViewKey {
+    fn eq(&self, other: &Self) -> bool {
+        let same_sidecar = match (&self.sidecar, &other.sidecar) {
+            (Some(one), Some(other)) => one.says_the_same(other),
+            (None, None) => true,
+            _ => false,
+        };
+        self.namespace == other.namespace && same_sidecar
+    }
 }
 
 /// One view.

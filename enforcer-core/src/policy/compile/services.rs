@@ -19,7 +19,8 @@ impl Compiler {
         let mut dirty = BTreeSet::new();
         let old = Arc::clone(&self.registry);
         for (before, after) in paired(&old.services, &registry.services) {
-            let same = matches!((before, after), (Some(a), Some(b)) if Arc::ptr_eq(a, b) || a == b);
+            let same =
+                matches!((before, after), (Some(a), Some(b)) if Arc::ptr_eq(a, b) || a.says_the_same(b));
             if same && !all {
                 continue;
             }
