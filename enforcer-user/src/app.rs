@@ -34,7 +34,7 @@ pub async fn run(config: Config) -> Result<()> {
     let admin_socket = config.admin.clone();
     let snapshots = (0..).zip(&sources).map(|(index, source)| source.snapshot(index)).collect();
     let (roots, workloads) = (config.cgroups.clone(), config.workloads.clone());
-    let roster = Roster::look(&roots, &workloads);
+    let roster = Roster::look(&Roster::default(), &roots, &workloads);
     let start = || Controller::start(config, kernel, roster.clone(), snapshots);
     let (controller, applied) = tokio::task::block_in_place(start)?;
 
@@ -59,13 +59,14 @@ pub async fn run(config: Config) -> Result<()> {
         registry: registry_of(applied, &mut tasks),
     };
     let (stop, stopped) = oneshot::channel::<()>();
-    let admin = tokio::spawn(server::serve(admin_socket, parts, async { drop(stopped.await) }));
+    let mut admin = tokio::spawn(server::serve(admin_socket, parts, async { drop(stopped.await) }));
     let ended = tokio::select! {
         signal = stop_signal() => {
             tracing::info!("{}: the agent ends, enforcement stays as it is", signal?);
             Ok(())
         }
         ended = tasks.first_end() => ended,
+        ended = &mut admin => return ended.context("the admin socket panicked")?.context("the admin socket failed"),
     };
     // The socket goes with the agent; whoever still waits for an answer has had his time.
     drop(stop);
@@ -117,7 +118,7 @@ async fn watch_cgroups(
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
-        let now = Roster::look(&roots, &workloads);
+        let now = Roster::look(&last, &roots, &workloads);
         if now != last {
             last = now.clone();
             events.send(Event::Roster(now)).await.ok().context("the controller is gone")?;

@@ -13,6 +13,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use enforcer_core::policy::compile::Compiler;
 use enforcer_core::policy::explain::Explanation;
+use enforcer_core::policy::image::Image;
 use enforcer_core::policy::{Settings, WorkloadSpec};
 use enforcer_core::problem::Problem;
 use enforcer_core::registry::{Registry, build};
@@ -177,8 +178,8 @@ impl<D: Dataplane> Controller<D> {
         if let Err(error) = self.dataplane.apply(&ops) {
             self.fault = Some(format!("{error:#}"));
         }
-        // What failed is tried again.
-        self.fault.is_some()
+        // What failed is tried again; what did not fit, when there is more room.
+        self.fault.is_some() || !self.refused.is_empty() && !ops.is_empty()
     }
 
     /// Brings registry and workloads into the kernel and publishes. What fails is tried again at the next tick; until then the
@@ -204,8 +205,18 @@ impl<D: Dataplane> Controller<D> {
     /// The maps are between two states: start over from what they hold.
     fn start_over(&mut self, registry: &Arc<Registry>) -> Result<()> {
         let left = self.dataplane.read()?;
-        self.compiler = Compiler::adopting(settings(&self.config), self.config.limits, left);
-        self.apply(registry)
+        self.compiler = self.adopt(left.clone());
+        self.apply(registry)?;
+        if self.refused.is_empty() {
+            return Ok(());
+        }
+        // A compiler that refused its first update knows nothing of the maps any more.
+        self.compiler = self.adopt(left);
+        bail!("the registry does not fit beside what the maps hold")
+    }
+
+    fn adopt(&self, left: Image) -> Compiler {
+        Compiler::adopting(settings(&self.config), self.config.limits, left)
     }
 
     /// The registry of all sources.

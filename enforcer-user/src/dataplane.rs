@@ -22,6 +22,7 @@ pub mod tables;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use enforcer_common::id::RuleId;
 use enforcer_common::key::CgroupId;
 use enforcer_common::mode::Enforcement;
 use enforcer_common::verdict::Tables;
@@ -54,6 +55,9 @@ pub trait Dataplane: Send + Sync {
 
     /// The maps, for `explain`.
     fn tables(&self) -> &Self::Tables;
+
+    /// Flows that met a rule.
+    fn flows(&self, rule: RuleId) -> u64;
 }
 
 /// The node-wide settings that programs read.

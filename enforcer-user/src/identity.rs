@@ -64,6 +64,8 @@ fn depth(path: &Path) -> usize {
 /// The configured workloads, and where programs have to be.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Roster {
+    /// The `--cgroup` directories that are there.
+    pub roots: Vec<Cgroup>,
     /// Every configured workload, those whose cgroup is not there included.
     pub workloads: Vec<Identified>,
     /// The topmost cgroups.
@@ -80,16 +82,34 @@ pub struct Identified {
 }
 
 impl Roster {
-    /// Looks at the cgroups as they are now.
-    pub fn look(roots: &[PathBuf], workloads: &[StaticWorkload]) -> Self {
-        let workloads: Vec<Identified> = workloads
+    /// Looks at the cgroups as they are now. Only a directory that is not there is gone: one that cannot be looked at (no
+    /// descriptors left, say) is what it was in `last`, for a failed look must not lift enforcement.
+    pub fn look(last: &Self, roots: &[PathBuf], workloads: &[StaticWorkload]) -> Self {
+        let known = last.roots.iter().chain(last.workloads.iter().filter_map(|known| known.cgroup.as_ref()));
+        let known: Vec<&Cgroup> = known.collect();
+        let look = |path: &Path| match cgroup(path) {
+            Ok(cgroup) => Some(cgroup),
+            Err(_) if is_gone(path) => None,
+            Err(error) => {
+                tracing::warn!("{error:#}; it is taken to be as it was");
+                let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+                known.iter().find(|cgroup| cgroup.path == path).copied().cloned()
+            }
+        };
+        let roots: Vec<Cgroup> = roots.iter().filter_map(|path| look(path)).collect();
+        let workloads = workloads
             .iter()
-            .map(|workload| Identified { workload: workload.clone(), cgroup: cgroup(&workload.cgroup).ok() })
-            .collect();
+            .map(|workload| Identified { cgroup: look(&workload.cgroup), workload: workload.clone() });
+        let workloads: Vec<Identified> = workloads.collect();
         let there = workloads.iter().filter_map(|identified| identified.cgroup.clone());
-        let attach = topmost(roots.iter().filter_map(|path| cgroup(path).ok()).chain(there).collect());
-        Self { workloads, attach }
+        let attach = topmost(roots.iter().cloned().chain(there).collect());
+        Self { roots, workloads, attach }
     }
+}
+
+/// Whether the file system says that there is nothing at `path`.
+fn is_gone(path: &Path) -> bool {
+    matches!(fs::symlink_metadata(path), Err(error) if error.kind() == std::io::ErrorKind::NotFound)
 }
 
 impl Identified {
@@ -147,6 +167,30 @@ mod tests {
         ] {
             assert_eq!(level(MOUNTS, Path::new(path)), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn a_look_that_fails_changes_nothing_and_a_directory_that_is_not_there_is_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().canonicalize().unwrap();
+        let workload = StaticWorkload {
+            cgroup: path.clone(),
+            namespace: enforcer_core::name::Namespace::new("web"),
+            name: "curl".into(),
+            labels: enforcer_core::name::Labels::new(),
+            enforcement: None,
+        };
+        let known = Cgroup { id: CgroupId::new(7), level: 1, path: path.clone() };
+        let last = Roster {
+            workloads: vec![Identified { workload: workload.clone(), cgroup: Some(known.clone()) }],
+            ..Roster::default()
+        };
+        // The directory is there and is no cgroup: as good a failure as any.
+        let now = Roster::look(&last, &[], std::slice::from_ref(&workload));
+        assert_eq!(now.attach, [known]);
+        drop(directory);
+        let now = Roster::look(&now, &[], &[workload]);
+        assert_eq!((now.attach.len(), now.workloads[0].cgroup.clone()), (0, None));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use enforcer_common::id::RuleId;
 use enforcer_core::policy::WorkloadSpec;
 use enforcer_core::policy::destination::Destination;
 use enforcer_core::policy::explain::Explanation;
@@ -17,6 +18,9 @@ impl<D: Dataplane> Controller<D> {
         let spec = self.find(workload)?;
         let destination: Destination = destination.parse().map_err(|error| format!("{error}"))?;
         let mut live = self.compiler.explain(self.dataplane.tables(), &spec, &destination);
+        if let Some(rule) = &mut live.rule {
+            rule.flows = Some(self.dataplane.flows(RuleId::new(rule.id)));
+        }
         let compiled = self.compiler.explain(self.compiler.image(), &spec, &destination);
         if (&live.verdict, &live.reason) != (&compiled.verdict, &compiled.reason) {
             live.warnings.push(format!(

@@ -42,7 +42,7 @@ fn workload(name: &str) -> Identified {
 fn roster(names: &[&str]) -> Roster {
     let workloads: Vec<Identified> = names.iter().map(|name| workload(name)).collect();
     let attach = workloads.iter().filter_map(|identified| identified.cgroup.clone()).collect();
-    Roster { workloads, attach }
+    Roster { workloads, attach, ..Roster::default() }
 }
 
 fn config(limits: Limits) -> Config {

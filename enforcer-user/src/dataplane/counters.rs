@@ -6,7 +6,6 @@ use anyhow::Result;
 use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use enforcer_common::config::ConfigKey;
 use enforcer_common::event::EventBudget;
-use enforcer_common::id::RuleId;
 use enforcer_common::key::CgroupId;
 use enforcer_common::mode::Enforcement;
 use enforcer_common::names::map;
@@ -19,7 +18,6 @@ use crate::status::DecisionCount;
 /// The counters.
 pub struct Counters {
     reasons: PerCpuArray<MapData, u64>,
-    rules: HashMap<MapData, RuleId, u64>,
     budgets: HashMap<MapData, CgroupId, EventBudget>,
     config: Array<MapData, u64>,
 }
@@ -29,7 +27,6 @@ impl Counters {
     pub fn open(pins: &Pins) -> Result<Self> {
         Ok(Self {
             reasons: open(pins, map::REASON_HITS)?,
-            rules: open(pins, map::RULE_HITS)?,
             budgets: open(pins, map::EVENT_BUDGET)?,
             config: open(pins, map::CONFIG)?,
         })
@@ -47,11 +44,6 @@ impl Counters {
             audited: count(*reason, 0),
         });
         counts.filter(|count| count.enforced + count.audited > 0).collect()
-    }
-
-    /// Flows of one rule.
-    pub fn rule(&self, rule: RuleId) -> u64 {
-        self.rules.get(&rule, 0).unwrap_or(0)
     }
 
     /// Events that were not sent, by workload; 0 stands for those without identity.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use enforcer_common::id::RuleId;
 use enforcer_common::key::CgroupId;
 use enforcer_core::policy::image::{Image, MapOp};
 
@@ -64,5 +65,9 @@ impl Dataplane for Fake {
 
     fn tables(&self) -> &Image {
         &self.image
+    }
+
+    fn flows(&self, _: RuleId) -> u64 {
+        0
     }
 }

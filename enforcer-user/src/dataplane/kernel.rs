@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use enforcer_common::config::{ConfigKey, pack_levels};
+use enforcer_common::id::RuleId;
 use enforcer_common::key::CgroupId;
 use enforcer_core::policy::budget::Limits;
 use enforcer_core::policy::image::{Image, MapOp};
@@ -78,16 +79,26 @@ impl Dataplane for Kernel {
     }
 
     fn attach(&mut self, cgroups: &[(CgroupId, PathBuf)]) -> Result<()> {
-        self.fresh = false;
-        for (cgroup, path) in cgroups {
-            attach::attach(&self.pins, *cgroup, path, &self.programs)?;
-        }
+        // Each for itself: one that cannot be attached leaves none of the others open.
+        let attach = |(cgroup, path): &(CgroupId, PathBuf)| {
+            attach::attach(&self.pins, *cgroup, path, &self.programs).err()
+        };
+        let errors: Vec<String> =
+            cgroups.iter().filter_map(attach).map(|error| format!("{error:#}")).collect();
         let keep: Vec<CgroupId> = cgroups.iter().map(|(cgroup, _)| *cgroup).collect();
         attach::detach_others(&self.pins, &keep)?;
         // What older ABIs have attached goes last: until now it enforced beside us.
         for abi in self.pins.other_abis()? {
             detach::detach_abi(&abi, &mut detach::DetachReport::default())?;
         }
+        if !errors.is_empty() {
+            if self.fresh {
+                // A first start leaves nothing half done.
+                attach::detach_others(&self.pins, &[])?;
+            }
+            bail!("{}", errors.join("; "));
+        }
+        self.fresh = false;
         self.attached = cgroups.to_vec();
         Ok(())
     }
@@ -103,5 +114,9 @@ impl Dataplane for Kernel {
 
     fn tables(&self) -> &Maps {
         &self.maps
+    }
+
+    fn flows(&self, rule: RuleId) -> u64 {
+        self.maps.rule_hits.get(&rule, 0).unwrap_or(0)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, FsType, statfs};
+use nix::sys::statfs::{FsType, statfs};
 use nix::unistd::Uid;
 
 /// `BPF_FS_MAGIC` in `linux/magic.h`.
@@ -61,11 +61,6 @@ fn no_bpffs(pin_dir: &Path) -> Option<String> {
 
 fn nearest_existing(path: &Path) -> PathBuf {
     path.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("/")).to_path_buf()
-}
-
-/// Whether `path` is a directory of a cgroup2 hierarchy.
-pub fn is_cgroup2(path: &Path) -> bool {
-    statfs(path).is_ok_and(|stat| stat.filesystem_type() == CGROUP2_SUPER_MAGIC)
 }
 
 #[cfg(test)]

@@ -14,13 +14,17 @@ use std::time::Duration;
 use enforcer_core::problem::{Problem, Severity};
 use enforcer_core::registry::object::Object;
 use enforcer_core::registry::parse;
-use notify::{RecursiveMode, Watcher as _};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
 use crate::sources::Snapshot;
 
-/// How long to wait after the first of several changes: an editor's rename-and-replace is three of them.
+/// How long nothing must have changed: an editor's rename-and-replace is three changes, a long file several writes.
 const SETTLE: Duration = Duration::from_millis(20);
+/// How often that is waited for: a file that never rests is read all the same.
+const SETTLE_TRIES: usize = 25;
+/// How often to look without being woken.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// What a path held.
 #[derive(Clone, Debug)]
@@ -150,28 +154,20 @@ impl FileSource {
         }
     }
 
-    /// Sends a snapshot after every change, until the receiver is gone.
+    /// Sends a snapshot after every change, until the receiver is gone. Without a watch (the system's limit is
+    /// reached, say) changes are found by looking now and then.
     pub async fn watch(mut self, index: usize, snapshots: mpsc::Sender<Snapshot>) -> anyhow::Result<()> {
         // One pending "look again" stands for any number of changes.
         let (wake, mut woken) = mpsc::channel(1);
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if event.map_or(true, |event| !event.kind.is_access()) {
-                let _ = wake.try_send(());
-            }
-        })?;
-        // A single file is watched through its directory: editors replace files.
-        let directory =
-            if self.path.is_dir() { &self.path } else { self.path.parent().unwrap_or(&self.path) };
-        let directory = directory.to_path_buf();
-        watcher.watch(&directory, RecursiveMode::Recursive)?;
+        let mut watcher = self.watcher(wake.clone());
         loop {
             tokio::select! {
-                wakened = woken.recv() => if wakened.is_none() { return Ok(()) },
+                _ = woken.recv() => {}
                 () = snapshots.closed() => return Ok(()),
                 // What a watch cannot see (another host on a network file system) is seen a little later.
-                () = tokio::time::sleep(Duration::from_secs(5)) => {}
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
-            tokio::time::sleep(SETTLE).await;
+            self.settle().await;
             while woken.try_recv().is_ok() {}
             let (source, changed) = tokio::task::spawn_blocking(move || {
                 let changed = self.refresh().unwrap_or_else(|error| self.unreadable(error));
@@ -179,13 +175,53 @@ impl FileSource {
             })
             .await?;
             self = source;
-            if changed && self.fault.is_none() {
-                // It may have come again: under the same name, and another inode.
-                watcher.watch(&directory, RecursiveMode::Recursive)?;
+            if !changed {
+                continue;
             }
-            if changed && snapshots.send(self.snapshot(index)).await.is_err() {
+            if watcher.is_none() || !self.path.is_file() {
+                // The directory may have come again: under the same name, and another inode.
+                watcher = self.watcher(wake.clone());
+            }
+            if snapshots.send(self.snapshot(index)).await.is_err() {
                 return Ok(());
             }
+        }
+    }
+
+    /// Wakes for every change below the path; a single file is watched through its directory, for editors replace files.
+    fn watcher(&self, wake: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
+        let on_event = move |event: notify::Result<notify::Event>| {
+            if event.map_or(true, |event| !event.kind.is_access()) {
+                let _ = wake.try_send(());
+            }
+        };
+        let (directory, mode) = if self.path.is_dir() {
+            (self.path.as_path(), RecursiveMode::Recursive)
+        } else {
+            (self.path.parent().unwrap_or(&self.path), RecursiveMode::NonRecursive)
+        };
+        let watched = notify::recommended_watcher(on_event).and_then(|mut watcher| {
+            watcher.watch(directory, mode)?;
+            Ok(watcher)
+        });
+        watched
+            .inspect_err(|error| {
+                tracing::warn!("cannot watch {}: {error}; looking now and then", directory.display());
+            })
+            .ok()
+    }
+
+    /// Waits until nothing has changed for a moment: what is being written now is not read half.
+    async fn settle(&self) {
+        let mut last = None;
+        for _ in 0..SETTLE_TRIES {
+            tokio::time::sleep(SETTLE).await;
+            let path = self.path.clone();
+            let now = tokio::task::spawn_blocking(move || list(&path).ok()).await.ok().flatten();
+            if last == Some(now.clone()) {
+                return;
+            }
+            last = Some(now);
         }
     }
 }
@@ -206,11 +242,14 @@ fn list_directory(directory: &Path, files: &mut BTreeMap<PathBuf, Signature>) ->
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-        // Through symbolic links; one that leads nowhere is a file that is gone.
-        let Ok(metadata) = fs::metadata(&path) else { continue };
         if hidden {
             continue;
         }
+        // Through symbolic links; one that leads nowhere is a file that is gone. Any other failure is no news of the file.
+        let metadata = match fs::metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            metadata => metadata?,
+        };
         if metadata.is_dir() && !entry_is_link(&path) {
             list_directory(&path, files)?;
         } else if metadata.is_file() && has_extension(&path) {

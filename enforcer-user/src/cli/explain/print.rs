@@ -58,7 +58,8 @@ fn service(answer: &ServiceAnswer) -> String {
 
 fn rule(answer: &RuleAnswer) -> String {
     let port = if answer.port == 0 { "every port".to_owned() } else { format!("port {}", answer.port) };
-    format!("{} of {port}/{} (rule {})", answer.action, answer.protocol, answer.id)
+    let flows = answer.flows.map(|flows| format!(", {flows} flows")).unwrap_or_default();
+    format!("{} of {port}/{} (rule {}{flows})", answer.action, answer.protocol, answer.id)
 }
 
 #[cfg(test)]
