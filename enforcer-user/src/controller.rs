@@ -178,6 +178,10 @@ impl<D: Dataplane> Controller<D> {
         if let Err(error) = self.dataplane.apply(&ops) {
             self.fault = Some(format!("{error:#}"));
         }
+        if !ops.is_empty() {
+            // How full the maps are has changed.
+            self.publish();
+        }
         // What failed is tried again; what did not fit, when there is more room.
         self.fault.is_some() || !self.refused.is_empty() && !ops.is_empty()
     }
