@@ -12,13 +12,12 @@ use enforcer_common::verdict::{Action, Query, Tables, Verdict, Workload, decide}
 use serde::{Deserialize, Serialize};
 
 use crate::name::{Host, Namespace};
+use crate::policy::WorkloadSpec;
 use crate::policy::compile::Compiler;
 use crate::policy::destination::{Destination, Target};
 use crate::policy::offer::{Offer, Place, RuleKey};
-use crate::policy::view::ViewKey;
-use crate::policy::{WorkloadSpec, outbound_policy};
 use crate::registry::model::{ObjectRef, Service, ServiceAddress, Sidecar};
-use crate::registry::visibility::{Audience, select_sidecar};
+use crate::registry::visibility::Audience;
 
 /// The answer. The field names are stable.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -131,22 +130,6 @@ impl Compiler {
         }
     }
 
-    /// What the maps would hold of `spec`, which need not be a workload of this node.
-    fn workload(&self, spec: &WorkloadSpec) -> Workload {
-        let sidecar =
-            select_sidecar(self.registry(), &spec.namespace, &spec.labels, &self.settings().root_namespace);
-        let key = ViewKey {
-            namespace: spec.namespace.clone(),
-            sidecar: sidecar.filter(|sidecar| sidecar.narrows()).cloned(),
-        };
-        Workload {
-            view: self.view_id(&key),
-            inherits_public: key.sidecar.is_none(),
-            policy: outbound_policy(self.registry(), self.settings(), sidecar.map(|sidecar| &**sidecar)),
-            enforcement: spec.enforcement,
-        }
-    }
-
     /// A name is what its addresses are; a name without any known address needs somebody who knows names.
     fn judge_host<T: Tables>(
         &self,
@@ -214,8 +197,7 @@ impl Compiler {
     }
 
     fn workload_answer(&self, spec: &WorkloadSpec, workload: Workload) -> WorkloadAnswer {
-        let sidecar =
-            select_sidecar(self.registry(), &spec.namespace, &spec.labels, &self.settings().root_namespace);
+        let sidecar = self.sidecar(spec);
         WorkloadAnswer {
             namespace: spec.namespace.to_string(),
             name: spec.name.to_string(),
@@ -235,8 +217,7 @@ impl Compiler {
         if verdict.action != Action::Deny {
             return Vec::new();
         }
-        let sidecar =
-            select_sidecar(self.registry(), &spec.namespace, &spec.labels, &self.settings().root_namespace);
+        let sidecar = self.sidecar(spec);
         let slot = (to.protocol, Port::new(to.port));
         let there = |offer: &Offer| {
             let place = match (offer.place, ip) {

@@ -14,6 +14,7 @@ use crate::policy::offer::Place;
 use crate::policy::plan::Touched;
 use crate::policy::view::{View, ViewKey};
 use crate::policy::{WorkloadSpec, outbound_policy};
+use crate::registry::model::Sidecar;
 use crate::registry::visibility::select_sidecar;
 
 impl Compiler {
@@ -39,20 +40,31 @@ impl Compiler {
     }
 
     fn identify(&mut self, spec: &WorkloadSpec, touched: &mut Touched) -> Workload {
-        let registry = Arc::clone(&self.registry);
-        let sidecar = select_sidecar(&registry, &spec.namespace, &spec.labels, &self.settings.root_namespace);
-        let policy = outbound_policy(&registry, &self.settings, sidecar.map(|sidecar| &**sidecar));
-        let narrowing = sidecar.filter(|sidecar| sidecar.narrows()).cloned();
-        let key = ViewKey { namespace: spec.namespace.clone(), sidecar: narrowing };
-        let inherits_public = key.sidecar.is_none();
-        let view = self.view(key, touched);
-        Workload { view, inherits_public, policy, enforcement: spec.enforcement }
+        let sidecar = self.sidecar(spec).cloned();
+        let view = self.view(view_key(spec, sidecar.as_ref()), touched);
+        self.compiled(spec, sidecar.as_ref(), view)
     }
 
-    /// The view of `key`; one that no workload of this node has is empty.
-    pub(in crate::policy) fn view_id(&self, key: &ViewKey) -> ViewId {
-        let view = self.views.iter().find(|view| view.key.as_ref() == Some(key));
-        view.map_or(ViewId::new(ViewId::MAX), |view| view.id)
+    /// The Sidecar that governs a workload.
+    pub(in crate::policy) fn sidecar(&self, spec: &WorkloadSpec) -> Option<&Arc<Sidecar>> {
+        select_sidecar(&self.registry, &spec.namespace, &spec.labels, &self.settings.root_namespace)
+    }
+
+    /// What the maps hold, or would hold, of a workload; one whose view no workload of this node has sees an empty one.
+    pub(in crate::policy) fn workload(&self, spec: &WorkloadSpec) -> Workload {
+        let sidecar = self.sidecar(spec);
+        let key = view_key(spec, sidecar);
+        let view = self.views.iter().find(|view| view.key.as_ref() == Some(&key));
+        self.compiled(spec, sidecar, view.map_or(ViewId::new(ViewId::MAX), |view| view.id))
+    }
+
+    fn compiled(&self, spec: &WorkloadSpec, sidecar: Option<&Arc<Sidecar>>, view: ViewId) -> Workload {
+        Workload {
+            view,
+            inherits_public: view_key(spec, sidecar).sidecar.is_none(),
+            policy: outbound_policy(&self.registry, &self.settings, sidecar.map(|sidecar| &**sidecar)),
+            enforcement: spec.enforcement,
+        }
     }
 
     /// The view of `key`, made when there is none yet.
@@ -90,6 +102,11 @@ impl Compiler {
             self.set_cell(view, place, None, touched);
         }
     }
+}
+
+fn view_key(spec: &WorkloadSpec, sidecar: Option<&Arc<Sidecar>>) -> ViewKey {
+    let narrowing = sidecar.filter(|sidecar| sidecar.narrows());
+    ViewKey { namespace: spec.namespace.clone(), sidecar: narrowing.cloned() }
 }
 
 fn workload_ops(
