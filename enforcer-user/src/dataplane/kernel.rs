@@ -87,16 +87,16 @@ impl Dataplane for Kernel {
             cgroups.iter().filter_map(attach).map(|error| format!("{error:#}")).collect();
         let keep: Vec<CgroupId> = cgroups.iter().map(|(cgroup, _)| *cgroup).collect();
         attach::detach_others(&self.pins, &keep)?;
-        // What older ABIs have attached goes last: until now it enforced beside us.
-        for abi in self.pins.other_abis()? {
-            detach::detach_abi(&abi, &mut detach::DetachReport::default())?;
-        }
         if !errors.is_empty() {
             if self.fresh {
                 // A first start leaves nothing half done.
                 attach::detach_others(&self.pins, &[])?;
             }
             bail!("{}", errors.join("; "));
+        }
+        // What older ABIs have attached goes last, and only when all of ours is there: until now it enforced beside us.
+        for abi in self.pins.other_abis()? {
+            detach::detach_abi(&abi, &mut detach::DetachReport::default())?;
         }
         self.fresh = false;
         self.attached = cgroups.to_vec();
