@@ -4,7 +4,7 @@
 #[repr(u32)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ConfigKey {
-    /// The node's [`crate::mode::Enforcement`]; zero, before the agent has written it, is `Off`.
+    /// The node's [`crate::mode::Switch`]; zero, before the agent has written it, is `Off`.
     Enforcement = 0,
     /// 1: a process without identity is allowed; else denied.
     UnknownWorkloadAllowed = 1,
@@ -16,6 +16,9 @@ pub enum ConfigKey {
     EventRate = 4,
     /// 1: allowed connections make events, too.
     EventsForAllowed = 5,
+    /// The value of `--enforcement` that the last agent had, as [`crate::mode::Enforcement`]'s bits; 0: none yet. Programs
+    /// do not read it: an agent that finds another value than its own takes its own as the switch.
+    EnforcementFlag = 6,
 }
 
 impl ConfigKey {

@@ -19,6 +19,8 @@ pub enum Hook {
     Sendmsg4 = 3,
     /// `sendto` and `sendmsg` with an address, IPv6.
     Sendmsg6 = 4,
+    /// `socket` of a protocol that no registry can name; there is no destination yet.
+    SockCreate = 5,
 }
 
 impl Hook {
@@ -29,8 +31,13 @@ impl Hook {
             Self::Connect6 => "connect6",
             Self::Sendmsg4 => "sendmsg4",
             Self::Sendmsg6 => "sendmsg6",
+            Self::SockCreate => "sock_create",
         }
     }
+
+    /// Every hook that decides.
+    pub const ALL: &'static [Self] =
+        &[Self::Connect4, Self::Connect6, Self::Sendmsg4, Self::Sendmsg6, Self::SockCreate];
 
     /// From a code in an event.
     pub const fn from_code(code: u8) -> Option<Self> {
@@ -39,23 +46,26 @@ impl Hook {
             2 => Some(Self::Connect6),
             3 => Some(Self::Sendmsg4),
             4 => Some(Self::Sendmsg6),
+            5 => Some(Self::SockCreate),
             _ => None,
         }
     }
 }
 
-/// One decision, 96 bytes in the ring.
+/// One decision, 112 bytes in the ring.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct FlowEvent {
     time_ns: u64,
     cgroup: u64,
     cookie: u64,
+    source: Addr,
     destination: Addr,
     translated: Addr,
     rule: u32,
     pid: u32,
     command: [u8; 16],
+    source_port: Port,
     port: Port,
     translated_port: Port,
     hook: u8,
@@ -63,7 +73,7 @@ pub struct FlowEvent {
     action: u8,
     reason: u8,
     enforcement: u8,
-    pad: [u8; 7],
+    pad: [u8; 5],
 }
 
 /// Who asked: what a hook reads from the task and the socket.
@@ -92,6 +102,10 @@ pub struct Asked {
     pub destination: Addr,
     /// Its port.
     pub port: Port,
+    /// The socket's own address, as far as it is chosen: unspecified before a socket is bound.
+    pub source: Addr,
+    /// The socket's own port, 0 before it is bound.
+    pub source_port: Port,
 }
 
 impl FlowEvent {
@@ -102,11 +116,13 @@ impl FlowEvent {
             time_ns: who.time_ns,
             cgroup: who.cgroup.get(),
             cookie: who.cookie,
+            source: asked.source,
             destination: asked.destination,
             translated: verdict.backend.addr,
             rule: verdict.rule.get(),
             pid: who.pid,
             command: who.command,
+            source_port: asked.source_port,
             port: asked.port,
             translated_port: verdict.backend.port,
             hook: asked.hook as u8,
@@ -114,7 +130,7 @@ impl FlowEvent {
             action: verdict.action as u8,
             reason: verdict.reason.code(),
             enforcement: enforcement as u8,
-            pad: [0; 7],
+            pad: [0; 5],
         }
     }
 
@@ -140,6 +156,12 @@ impl FlowEvent {
     /// The socket's cookie.
     pub const fn cookie(&self) -> u64 {
         self.cookie
+    }
+
+    /// The socket's own address and port, as far as they were chosen; a packet does not exist yet.
+    pub fn source(&self) -> Option<(Addr, Port)> {
+        let chosen = !self.source.is_unspecified() || self.source_port != Port::ANY;
+        chosen.then_some((self.source, self.source_port))
     }
 
     /// The destination asked for.

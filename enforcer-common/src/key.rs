@@ -2,6 +2,7 @@
 
 use crate::addr::{Addr, Port, Prefix, Protocol};
 use crate::id::{ClassId, RuleId, ViewId};
+use crate::verdict::Backend;
 use crate::word::{Tagged, mix};
 
 /// `WORKLOADS`: a cgroup's id, which is the inode number of its directory.
@@ -176,7 +177,8 @@ impl Tagged for PortKey {
     }
 }
 
-/// `BACKENDS`: slot 0 holds how many slots follow.
+/// `BACKENDS`: slot 0 holds how many slots follow; a rule with several backends has each of them once more under a slot made
+/// of the backend itself, which tells whether it is one of them.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct BackendKey {
@@ -191,6 +193,13 @@ impl BackendKey {
         Self { rule, slot }
     }
 
+    /// The place at which `rule` has `backend`, if it has it.
+    #[inline(always)]
+    pub const fn member(rule: RuleId, backend: &Backend) -> Self {
+        let slot = mix(tag_addr(7, &backend.addr), backend.port.raw() as u32);
+        Self { rule, slot: slot | MEMBER }
+    }
+
     /// The rule.
     pub const fn rule(&self) -> RuleId {
         self.rule
@@ -201,6 +210,9 @@ impl BackendKey {
         self.slot
     }
 }
+
+/// Set in the slots of members, above the number of any slot.
+const MEMBER: u32 = 1 << 31;
 
 /// The tag of one word of a backend: five words make one, each can be told from its neighbours'.
 #[derive(Clone, Copy)]

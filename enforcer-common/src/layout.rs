@@ -25,7 +25,7 @@ const _: () = {
     assert!(size_of::<PortKey>() == 8 && align_of::<PortKey>() == 4);
     assert!(size_of::<BackendKey>() == 8);
     assert!(size_of::<PrefixValue>() == 16);
-    assert!(size_of::<FlowEvent>() == 96 && align_of::<FlowEvent>() == 8);
+    assert!(size_of::<FlowEvent>() == 112 && align_of::<FlowEvent>() == 8);
     assert!(size_of::<EventBudget>() == 24);
 };
 
@@ -76,8 +76,8 @@ mod tests {
             "v{ABI_VERSION} maps {:?} programs {:?} config {} hook {} reasons {} actions {} {} scope {} tags {:x} {:x}",
             map::ALL,
             CGROUP_PROGRAMS.iter().map(|program| program.name).collect::<std::vec::Vec<_>>(),
-            ConfigKey::EventsForAllowed as u32,
-            Hook::Sendmsg6 as u8,
+            ConfigKey::EnforcementFlag as u32,
+            Hook::SockCreate as u8,
             Reason::COUNT,
             Action::Translate as u8,
             RuleAction::NeedsName as u8,

@@ -19,11 +19,11 @@ pub const PREFIXES: u32 = 131_072;
 pub const CLASS_RULES: u32 = 524_288;
 /// (view, protocol, port) triples. 64 B each: 1 MiB when full.
 pub const ANY_RULES: u32 = 16_384;
-/// Backend slots, the count of each rule included. 48 + 8 + 40 = 96 B each: 48 MiB when full.
+/// Backend slots, the count and the members of each rule included. 48 + 8 + 40 = 96 B each: 48 MiB when full.
 pub const BACKENDS: u32 = 524_288;
 /// Rules. 64 B each: 32 MiB when full.
 pub const RULES: u32 = 524_288;
-/// Bytes of the event ring: a power of two and of pages. About 9,000 events.
+/// Bytes of the event ring: a power of two and of pages. About 8,700 events.
 pub const EVENTS_BYTES: u32 = 1 << 20;
 /// Backend slots of one rule: weights are approximated within it.
 pub const SLOTS_PER_RULE: usize = 1_024;

@@ -47,6 +47,54 @@ impl fmt::Display for Enforcement {
     }
 }
 
+/// The node's switch as one word, so that turning it is one map write: the enforcement in the lower byte, what comes
+/// after it in the next, and in the upper six bytes the second since boot (`CLOCK_MONOTONIC`) at which that comes, 0 for never.
+/// The programs look at the clock themselves: a limited time ends whether an agent lives or not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Switch {
+    /// In force.
+    pub now: Enforcement,
+    /// In force later, from this second on.
+    pub later: Option<(Enforcement, u64)>,
+}
+
+impl Switch {
+    /// For good.
+    pub const fn to(enforcement: Enforcement) -> Self {
+        Self { now: enforcement, later: None }
+    }
+
+    /// From the word in `CONFIG`; zero, before any agent has written it, is `Off`.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)] // masked
+    pub const fn from_word(word: u64) -> Self {
+        if word == 0 {
+            return Self::to(Enforcement::Off);
+        }
+        let until = word >> 16;
+        let later =
+            if until == 0 { None } else { Some((Enforcement::from_bits((word >> 8) as u32 & 0xff), until)) };
+        Self { now: Enforcement::from_bits(word as u32 & 0xff), later }
+    }
+
+    /// The word in `CONFIG`.
+    pub const fn word(self) -> u64 {
+        let now = self.now.bits() as u64;
+        match self.later {
+            None => now,
+            Some((later, until)) => now | (later.bits() as u64) << 8 | until << 16,
+        }
+    }
+
+    /// What is in force at this second since boot.
+    pub const fn at(self, second: u64) -> Enforcement {
+        match self.later {
+            Some((later, until)) if second >= until => later,
+            _ => self.now,
+        }
+    }
+}
+
 /// What happens to a destination that no rule names. Istio's `outboundTrafficPolicy.mode`.
 #[repr(u8)]
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -89,5 +137,20 @@ impl OutboundPolicy {
 impl fmt::Display for OutboundPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_switch_is_one_word_and_ends_by_the_clock() {
+        let limited = Switch { now: Enforcement::Off, later: Some((Enforcement::Enforce, 1_000)) };
+        for switch in [Switch::to(Enforcement::Off), Switch::to(Enforcement::Enforce), limited] {
+            assert_eq!(Switch::from_word(switch.word()), switch);
+        }
+        assert_eq!((limited.at(999), limited.at(1_000)), (Enforcement::Off, Enforcement::Enforce));
+        assert_eq!(Switch::from_word(0).at(0), Enforcement::Off);
     }
 }

@@ -60,8 +60,6 @@ reasons! {
     TableFault = 11, "table_fault";
     /// The service has no endpoint of the socket's address family.
     WrongFamily = 12, "wrong_family";
-    /// A UDP service that stands behind a VIP: replies could not be shown under the VIP.
-    UdpVip = 13, "udp_vip";
 }
 
 impl Reason {

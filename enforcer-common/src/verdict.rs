@@ -32,6 +32,8 @@ pub trait Tables {
     fn slots(&self, rule: RuleId) -> Lookup<u32>;
     /// The backend in a slot, 1 to the number of slots.
     fn backend(&self, rule: RuleId, slot: u32) -> Lookup<Backend>;
+    /// Whether a rule with several backends has this one.
+    fn has_backend(&self, rule: RuleId, backend: &Backend) -> Result<bool, TableFault>;
 }
 
 /// What a rule does with a flow that it names.
@@ -151,8 +153,21 @@ pub struct Query {
     pub addr: Addr,
     /// At which port.
     pub port: Port,
-    /// Picks the backend: any number will do for TCP.
+    /// Picks the backend: any number will do.
     pub random: u32,
+    /// Where this socket's earlier datagrams to the same destination went: it goes on going there for as long as the service
+    /// has that backend.
+    pub previous: Option<Backend>,
+    /// The backend must be of the destination's address family. An IPv4 socket can do no other; an IPv6 socket can
+    /// be connected to an IPv4 backend, but the kernel refuses (ENOTSUPP) to send a datagram there instead.
+    pub same_family: bool,
+}
+
+impl Query {
+    /// A question without a socket behind it, as `connect` of a new one would ask.
+    pub const fn new(workload: Workload, protocol: Protocol, addr: Addr, port: Port) -> Self {
+        Self { workload, protocol, addr, port, random: 0, previous: None, same_family: addr.is_v4() }
+    }
 }
 
 /// What is done.
@@ -217,6 +232,9 @@ impl Verdict {
 /// Decides over a process that has no identity: loopback and `--allow` are for everyone.
 #[inline(always)]
 pub fn decide_unknown<T: Tables>(tables: &T, query: &Query, allowed: bool) -> Verdict {
+    if !query.protocol.is_supported() {
+        return Verdict::deny(Reason::Protocol, RuleId::NONE);
+    }
     if query.addr.is_local() {
         return Verdict::allow(Reason::Loopback, RuleId::NONE);
     }
@@ -228,10 +246,13 @@ pub fn decide_unknown<T: Tables>(tables: &T, query: &Query, allowed: bool) -> Ve
     }
 }
 
-/// Decides. The order is the contract: exempt destinations, the exact address (own view, public), the longest prefix
+/// Decides. The order is the contract: protocols that nothing can allow, exempt destinations, the exact address (own view, public), the longest prefix
 /// (own view, public), the port at any address (own view, public), the policy's default.
 #[inline(always)]
 pub fn decide<T: Tables>(tables: &T, query: &Query) -> Verdict {
+    if !query.protocol.is_supported() {
+        return Verdict::deny(Reason::Protocol, RuleId::NONE);
+    }
     if query.addr.is_local() {
         return Verdict::allow(Reason::Loopback, RuleId::NONE);
     }
@@ -345,26 +366,29 @@ const fn default(query: &Query, reason: Reason, rule: RuleId) -> Verdict {
 
 #[inline(always)]
 fn translate<T: Tables>(tables: &T, query: &Query, rule: RuleId) -> Verdict {
-    if query.protocol == Protocol::UDP {
-        return Verdict::deny(Reason::UdpVip, rule);
-    }
     match pick(tables, query, rule) {
         Err(TableFault) => Verdict::deny(Reason::TableFault, rule),
         Ok(None) => Verdict::deny(Reason::NoBackend, rule),
-        Ok(Some(backend)) if query.addr.is_v4() && !backend.addr.is_v4() => {
+        Ok(Some(backend)) if query.same_family && query.addr.is_v4() != backend.addr.is_v4() => {
             Verdict::deny(Reason::WrongFamily, rule)
         }
         Ok(Some(backend)) => Verdict { action: Action::Translate, reason: Reason::Registered, rule, backend },
     }
 }
 
-/// One of the rule's backends, each slot as likely as the next.
+/// One of the rule's backends: the one of the earlier datagrams, or any, each slot as likely as the next.
 #[inline(always)]
 fn pick<T: Tables>(tables: &T, query: &Query, rule: RuleId) -> Lookup<Backend> {
     let slots = match tables.slots(rule)? {
         Some(slots) if slots > 0 => slots,
         _ => return Ok(None),
     };
+    if slots > 1
+        && let Some(previous) = query.previous
+        && tables.has_backend(rule, &previous)?
+    {
+        return Ok(Some(previous));
+    }
     let Some(backend) = tables.backend(rule, 1 + query.random % slots)? else { return Err(TableFault) };
     let addr = if backend.addr.is_unspecified() { query.addr } else { backend.addr };
     Ok(Some(Backend { addr, port: backend.port }))

@@ -4,7 +4,7 @@ use core::marker::PhantomData;
 use core::ptr::{addr_of, addr_of_mut, read_volatile, write_volatile};
 
 use aya_ebpf::EbpfContext as _;
-use aya_ebpf::bindings::bpf_sock_addr;
+use aya_ebpf::bindings::{bpf_sock, bpf_sock_addr};
 use aya_ebpf::helpers::{
     bpf_get_current_ancestor_cgroup_id, bpf_get_current_cgroup_id, bpf_get_current_comm,
     bpf_get_current_pid_tgid, bpf_get_prandom_u32, bpf_get_socket_cookie, bpf_ktime_get_ns,
@@ -20,6 +20,8 @@ pub trait Family {
     fn destination(sock: *mut bpf_sock_addr) -> Addr;
     /// Writes the destination.
     fn set_destination(sock: *mut bpf_sock_addr, addr: Addr);
+    /// Reads the socket's own address.
+    fn source(sock: *mut bpf_sock) -> Addr;
 }
 
 /// `user_ip4`.
@@ -39,6 +41,12 @@ impl Family for V4 {
     fn set_destination(sock: *mut bpf_sock_addr, addr: Addr) {
         // SAFETY: as above; the verdict gives an IPv4 destination an IPv4 backend only.
         unsafe { write_volatile(addr_of_mut!((*sock).user_ip4), addr.v4_word()) }
+    }
+
+    #[inline(always)]
+    fn source(sock: *mut bpf_sock) -> Addr {
+        // SAFETY: the socket of the context; an aligned 4-byte field of it.
+        Addr::from_v4_word(unsafe { read_volatile(addr_of!((*sock).src_ip4)) })
     }
 }
 
@@ -66,6 +74,19 @@ impl Family for V6 {
             write_volatile(addr_of_mut!((*sock).user_ip6[2]), words[2]);
             write_volatile(addr_of_mut!((*sock).user_ip6[3]), words[3]);
         }
+    }
+
+    #[inline(always)]
+    fn source(sock: *mut bpf_sock) -> Addr {
+        // SAFETY: as above, word by word.
+        Addr::from_words(unsafe {
+            [
+                read_volatile(addr_of!((*sock).src_ip6[0])),
+                read_volatile(addr_of!((*sock).src_ip6[1])),
+                read_volatile(addr_of!((*sock).src_ip6[2])),
+                read_volatile(addr_of!((*sock).src_ip6[3])),
+            ]
+        })
     }
 }
 
@@ -102,6 +123,23 @@ impl<F: Family> SockAddr<F> {
         let sock = self.ctx.sock_addr;
         // SAFETY: as above.
         Port::from_ctx(unsafe { read_volatile(addr_of!((*sock).user_port)) })
+    }
+
+    /// The socket's own address and port, as far as they are chosen.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)] // a port
+    pub fn source(&self) -> (Addr, Port) {
+        let socket = self.socket();
+        // SAFETY: the socket of the context; an aligned 4-byte field, in host order.
+        let port = unsafe { read_volatile(addr_of!((*socket).src_port)) };
+        (F::source(socket), Port::new(port as u16))
+    }
+
+    #[inline(always)]
+    fn socket(&self) -> *mut bpf_sock {
+        let sock = self.ctx.sock_addr;
+        // SAFETY: the context pointer; the kernel always sets the socket of a sock_addr program.
+        unsafe { (*sock).__bindgen_anon_1.sk }
     }
 
     /// Sends it elsewhere.

@@ -27,7 +27,7 @@ pub fn event<F: Family>(
     enforcement: Enforcement,
 ) {
     let time_ns = ctx::now_ns();
-    if !maps::spend_event(cgroup, time_ns) {
+    if !maps::spend_event(cgroup, time_ns, verdict.action == Action::Deny) {
         return;
     }
     let who = Asker {

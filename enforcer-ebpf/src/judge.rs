@@ -21,7 +21,9 @@ pub fn judge<F: Family>(sock: &SockAddr<F>, hook: Hook) -> i32 {
     if node == Enforcement::Off {
         return PASS;
     }
-    let asked = Asked { hook, protocol: sock.protocol(), destination: sock.destination(), port: sock.port() };
+    let (source, source_port) = sock.source();
+    let (destination, port) = (sock.destination(), sock.port());
+    let asked = Asked { hook, protocol: sock.protocol(), destination, port, source, source_port };
     let (cgroup, enforcement, verdict) = match identity::workload() {
         Ok(Some((cgroup, workload))) => {
             (cgroup, workload.enforcement.unwrap_or(node), decide(&KernelTables, &query(workload, asked)))
@@ -42,13 +44,9 @@ pub fn judge<F: Family>(sock: &SockAddr<F>, hook: Hook) -> i32 {
 
 #[inline(always)]
 fn query(workload: Workload, asked: Asked) -> Query {
-    Query {
-        workload,
-        protocol: asked.protocol,
-        addr: asked.destination,
-        port: asked.port,
-        random: ctx::random(),
-    }
+    let query = Query::new(workload, asked.protocol, asked.destination, asked.port);
+    let same_family = query.same_family || matches!(asked.hook, Hook::Sendmsg6);
+    Query { random: ctx::random(), same_family, ..query }
 }
 
 #[inline(always)]

@@ -21,6 +21,8 @@ use enforcer_common::reason::Reason;
 use enforcer_common::verdict::{Backend, Lookup, TableFault, Verdict, Workload};
 use enforcer_common::word::{Tagged, Word};
 
+use crate::ctx;
+
 /// Written by the agent, read by every program. Full: the agent refuses the workload, which stays unknown.
 #[map]
 static WORKLOADS: HashMap<CgroupId, u64> =
@@ -85,10 +87,18 @@ fn config(key: ConfigKey) -> u64 {
 #[inline(always)]
 #[allow(clippy::cast_possible_truncation)] // masked
 pub fn enforcement() -> Enforcement {
-    match config(ConfigKey::Enforcement) & 0xff {
+    let word = config(ConfigKey::Enforcement);
+    let bits = if is_over(word >> 16) { word >> 8 } else { word } & 0xff;
+    match bits {
         0 => Enforcement::Off,
         bits => Enforcement::from_bits(bits as u32),
     }
+}
+
+/// Whether the second has come at which a switch that was turned for a time turns back; the clock is read only then.
+#[inline(always)]
+fn is_over(until: u64) -> bool {
+    until != 0 && ctx::now_ns() / 1_000_000_000 >= until
 }
 
 /// Whether a process without identity may do as it likes.
@@ -188,7 +198,7 @@ pub fn slots(key: &BackendKey) -> Lookup<u32> {
     word(&BackendWordTag(*key, 0), || BACKENDS.get_ptr(key).map(<*const BackendValue>::cast))
 }
 
-/// The backend in a slot. They never change, so words that each carry its tag belong together.
+/// The backend at a slot or as a member. They never change, so words that each carry its tag belong together.
 #[inline(always)]
 pub fn backend(key: &BackendKey) -> Lookup<Backend> {
     match backend_once(key) {
@@ -236,9 +246,10 @@ pub fn count(verdict: &Verdict, enforcement: Enforcement) {
     }
 }
 
-/// Whether this second's budget of the workload has room for one event more; when not, it is counted as suppressed.
+/// Whether this second's budget of the workload has room for one event more; when not, it is counted as suppressed. What was
+/// allowed may use half of it: whoever looks at everything hides no denial.
 #[inline(always)]
-pub fn spend_event(cgroup: CgroupId, time_ns: u64) -> bool {
+pub fn spend_event(cgroup: CgroupId, time_ns: u64, denied: bool) -> bool {
     let Some(budget) = EVENT_BUDGET.get_ptr_mut(cgroup) else { return false };
     let second = time_ns / 1_000_000_000;
     // SAFETY: a live map value. Two CPUs may both start the second: a few events more pass.
@@ -250,7 +261,8 @@ pub fn spend_event(cgroup: CgroupId, time_ns: u64) -> bool {
         (*budget).sent += 1;
         (*budget).sent
     };
-    if spent > config(ConfigKey::EventRate) {
+    let rate = config(ConfigKey::EventRate);
+    if spent > if denied { rate } else { rate / 2 } {
         suppressed(cgroup);
         return false;
     }

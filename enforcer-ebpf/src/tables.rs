@@ -45,6 +45,11 @@ impl Tables for KernelTables {
     fn backend(&self, rule: RuleId, slot: u32) -> Lookup<Backend> {
         maps::backend(&BackendKey::new(rule, slot))
     }
+
+    #[inline(always)]
+    fn has_backend(&self, rule: RuleId, backend: &Backend) -> Result<bool, TableFault> {
+        Ok(maps::backend(&BackendKey::member(rule, backend))? == Some(*backend))
+    }
 }
 
 /// An action that this program does not know is not an answer.

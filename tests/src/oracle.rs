@@ -54,9 +54,13 @@ pub struct Ruling {
     pub port: Option<u16>,
 }
 
-/// Answers one question, in the order of the contract: local, exempt, protocol, the rules, the policy's default.
+/// Answers one question, in the order of the contract: protocols that nothing allows, local, exempt, protocol, the rules, the policy's default.
 pub fn answer(registry: &Registry, settings: &Settings, question: &Question<'_>) -> Ruling {
     let ip = question.ip.to_canonical();
+    let supported = [Protocol::TCP, Protocol::UDP, Protocol::ICMP, Protocol::ICMPV6];
+    if !supported.contains(&question.protocol) {
+        return by_nobody(Answer::Deny(Reason::Protocol));
+    }
     if ip.is_loopback() || ip.is_unspecified() {
         return by_nobody(Answer::Allow(Reason::Loopback));
     }
@@ -103,9 +107,6 @@ fn effect(offer: &Offer<'_>, ip: IpAddr) -> Answer {
         Action::OtherPort(port) => BTreeSet::from([(ip, *port)]),
         Action::Backends(backends) => backends.clone(),
     };
-    if offer.transport == Protocol::UDP {
-        return Answer::Deny(Reason::UdpVip);
-    }
     if backends.is_empty() {
         return Answer::Deny(Reason::NoBackend);
     }

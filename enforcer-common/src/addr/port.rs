@@ -66,6 +66,9 @@ impl fmt::Debug for Port {
     }
 }
 
+/// The protocol number that a program asks `socket` for; on the wire and in the hooks of its subflows it is TCP.
+const IPPROTO_MPTCP: u32 = 262;
+
 /// An IP protocol number.
 #[repr(transparent)]
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,12 +81,22 @@ impl Protocol {
     pub const TCP: Self = Self(6);
     /// IPPROTO_UDP.
     pub const UDP: Self = Self(17);
+    /// IPPROTO_ICMP.
+    pub const ICMP: Self = Self(1);
+    /// IPPROTO_ICMPV6.
+    pub const ICMPV6: Self = Self(58);
+    /// IPPROTO_UDPLITE.
+    pub const UDPLITE: Self = Self(136);
 
     /// From an IP protocol number; the kernel's hooks give one as a word.
     #[inline(always)]
-    #[allow(clippy::cast_possible_truncation)] // IPPROTO_MPTCP (262) never reaches a hook: its subflows are TCP
+    #[allow(clippy::cast_possible_truncation)] // what does not fit is IPPROTO_MPTCP, or unknown to all of us
     pub const fn from_ctx(protocol: u32) -> Self {
-        Self(protocol as u8)
+        match protocol {
+            IPPROTO_MPTCP => Self::TCP,
+            0..=255 => Self(protocol as u8),
+            _ => Self(255),
+        }
     }
 
     /// From an IP protocol number.
@@ -95,6 +108,13 @@ impl Protocol {
     #[inline(always)]
     pub const fn get(self) -> u8 {
         self.0
+    }
+
+    /// Whether packets of it can be allowed at all: TCP, UDP, and the ICMP that serves them. Everything else is denied
+    /// always, to loopback too, since no registry can name it and no rule could ever allow it.
+    #[inline(always)]
+    pub const fn is_supported(self) -> bool {
+        self.is_registrable() || self.0 == Self::ICMP.0 || self.0 == Self::ICMPV6.0
     }
 
     /// Whether a registry can name it at all: Istio knows TCP and UDP ports only.
@@ -110,10 +130,11 @@ impl fmt::Display for Protocol {
             Self::TCP => f.pad("tcp"),
             Self::UDP => f.pad("udp"),
             Self::ANY => f.pad("any"),
-            Self(1) => f.pad("icmp"),
-            Self(58) => f.pad("icmpv6"),
+            Self::ICMP => f.pad("icmp"),
+            Self::ICMPV6 => f.pad("icmpv6"),
+            Self::UDPLITE => f.pad("udplite"),
+            Self(33) => f.pad("dccp"),
             Self(132) => f.pad("sctp"),
-            Self(136) => f.pad("udplite"),
             Self(other) => write!(f, "{other}"),
         }
     }

@@ -75,6 +75,9 @@ impl Tables for Stand {
     fn backend(&self, _: RuleId, slot: u32) -> Lookup<Backend> {
         Ok(self.backends.get(slot as usize - 1).copied())
     }
+    fn has_backend(&self, _: RuleId, backend: &Backend) -> Result<bool, TableFault> {
+        Ok(self.backends.contains(backend))
+    }
 }
 
 fn query(destination: &str, protocol: Protocol) -> Query {
@@ -85,14 +88,14 @@ fn query(destination: &str, protocol: Protocol) -> Query {
         enforcement: None,
     };
     let ip: IpAddr = destination.parse().unwrap();
-    Query { workload, protocol, addr: ip.into(), port: Port::new(443), random: 0 }
+    Query::new(workload, protocol, ip.into(), Port::new(443))
 }
 
 fn tcp(at: At, action: RuleAction) -> (At, Protocol, Port, RuleAction) {
     (at, Protocol::TCP, Port::new(443), action)
 }
 
-use Reason::{Exempt, Loopback, NeedsName, NoBackend, NotRegistered, Registered, UdpVip, WrongFamily};
+use Reason::{Exempt, Loopback, NeedsName, NoBackend, NotRegistered, Registered, WrongFamily};
 use RuleAction::{Allow, NeedsName as Name, Translate};
 
 #[test]
@@ -143,7 +146,9 @@ fn destinations_and_what_comes_out() {
         (&[tcp(OwnExact, Translate)], &[v4], "192.0.2.1", Protocol::TCP, (Action::Translate, Registered)),
         (&[tcp(OwnExact, Translate)], &[v6], "192.0.2.1", Protocol::TCP, (Action::Deny, WrongFamily)),
         (&[tcp(OwnExact, Translate)], &[v4], "2001:db8::9", Protocol::TCP, (Action::Translate, Registered)),
-        (&[udp_rule], &[v4], "192.0.2.1", Protocol::UDP, (Action::Deny, UdpVip)),
+        (&[udp_rule], &[v4], "192.0.2.1", Protocol::UDP, (Action::Translate, Registered)),
+        (&[whole], &[], "192.0.2.1", Protocol::UDPLITE, (Action::Deny, Reason::Protocol)),
+        (&[], &[], "127.0.0.1", Protocol::UDPLITE, (Action::Deny, Reason::Protocol)),
     ] {
         let stand = Stand { rules: rules.into(), backends: backends.into(), faulty: None };
         let verdict = decide(&stand, &query(destination, protocol));
@@ -192,6 +197,28 @@ fn a_target_port_keeps_the_address() {
     let stand = Stand { rules: [tcp(OwnNet, Translate)].into(), backends, faulty: None };
     let verdict = decide(&stand, &query("192.0.2.1", Protocol::TCP));
     assert_eq!((verdict.backend.addr.ip(), verdict.backend.port.get()), (IpAddr::from([192, 0, 2, 1]), 8443));
+}
+
+#[test]
+fn a_flow_stays_with_its_backend_for_as_long_as_the_service_has_it() {
+    let backend = |last| Backend { addr: IpAddr::from([10, 0, 0, last]).into(), port: Port::new(53) };
+    let rules = [(OwnExact, Protocol::UDP, Port::new(443), Translate)].into();
+    let stand = Stand { rules, backends: [backend(1), backend(2), backend(3)].into(), faulty: None };
+    let mut query = query("192.0.2.1", Protocol::UDP);
+    for (previous, expected) in [(None, 1), (Some(3), 3), (Some(9), 1)] {
+        query.previous = previous.map(backend);
+        assert_eq!(decide(&stand, &query).backend, backend(expected), "{previous:?}");
+    }
+}
+
+#[test]
+fn a_datagram_of_an_ipv6_socket_cannot_be_sent_to_an_ipv4_backend() {
+    let backends = [Backend { addr: IpAddr::from([10, 0, 0, 1]).into(), port: Port::new(53) }].into();
+    let rules = [(OwnExact, Protocol::UDP, Port::new(443), Translate)].into();
+    let stand = Stand { rules, backends, faulty: None };
+    let query = query("2001:db8::9", Protocol::UDP);
+    assert_eq!(decide(&stand, &query).action, Action::Translate);
+    assert_eq!(decide(&stand, &Query { same_family: true, ..query }).reason, WrongFamily);
 }
 
 #[test]

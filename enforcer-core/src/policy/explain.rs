@@ -239,9 +239,7 @@ impl Compiler {
 }
 
 fn judge<T: Tables>(tables: &T, workload: Workload, ip: IpAddr, to: &Destination) -> Verdict {
-    let query =
-        Query { workload, protocol: to.protocol, addr: Addr::from(ip), port: Port::new(to.port), random: 0 };
-    decide(tables, &query)
+    decide(tables, &Query::new(workload, to.protocol, Addr::from(ip), Port::new(to.port)))
 }
 
 /// Why `spec` does not see an offer; `None` when it does.
@@ -348,7 +346,6 @@ fn message(verdict: &Verdict, spec: &WorkloadSpec, rule: Option<&RuleKey>) -> St
         Reason::UnknownWorkload => "the process has no identity, and --unknown-workload is deny".to_owned(),
         Reason::Protocol => "neither TCP nor UDP: Istio cannot register it".to_owned(),
         Reason::TableFault => "the maps changed under the look-up; try again".to_owned(),
-        Reason::WrongFamily => format!("{of} has IPv6 endpoints only, which an IPv4 socket cannot reach"),
-        Reason::UdpVip => format!("{of} stands behind a VIP, which UDP cannot use: replies would come from the endpoint"),
+        Reason::WrongFamily => format!("{of} has no endpoint of the address family that the socket can reach"),
     }
 }

@@ -130,9 +130,9 @@ impl Image {
         self.classes.values().map(|class| class.len()).sum()
     }
 
-    /// Entries of `BACKENDS`: the slots of each rule and their number.
+    /// Entries of `BACKENDS`: the slots of each rule, their number, and its members.
     pub fn backend_slots(&self) -> usize {
-        self.backends.values().map(|backends| backends.len() + 1).sum()
+        self.backends.values().map(|backends| backends.len() + 1 + members(backends).len()).sum()
     }
 }
 
@@ -167,6 +167,16 @@ impl Tables for Image {
         let index = slot.checked_sub(1).and_then(|index| usize::try_from(index).ok());
         Ok(self.backends.get(&rule).zip(index).and_then(|(backends, index)| backends.get(index)).copied())
     }
+
+    fn has_backend(&self, rule: RuleId, backend: &Backend) -> Result<bool, TableFault> {
+        Ok(self.backends.get(&rule).is_some_and(|backends| members(backends).contains(backend)))
+    }
+}
+
+/// The backends that can be asked for as such: all different ones of a rule that has several. The backend of a rule with
+/// one slot is never in doubt.
+pub fn members(slots: &[Backend]) -> BTreeSet<Backend> {
+    if slots.len() < 2 { BTreeSet::new() } else { slots.iter().copied().collect() }
 }
 
 /// Whether a rule has backends of its own.

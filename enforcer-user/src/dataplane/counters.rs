@@ -7,7 +7,7 @@ use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use enforcer_common::config::ConfigKey;
 use enforcer_common::event::EventBudget;
 use enforcer_common::key::CgroupId;
-use enforcer_common::mode::Enforcement;
+use enforcer_common::mode::{Enforcement, Switch};
 use enforcer_common::names::map;
 use enforcer_common::reason::Reason;
 
@@ -54,9 +54,7 @@ impl Counters {
 
     /// The node's switch, as the kernel has it.
     pub fn enforcement(&self) -> Enforcement {
-        match self.config.get(&ConfigKey::Enforcement.index(), 0) {
-            Ok(0) | Err(_) => Enforcement::Off,
-            Ok(bits) => Enforcement::from_bits(u32::try_from(bits & 0xff).unwrap_or(0)),
-        }
+        let word = self.config.get(&ConfigKey::Enforcement.index(), 0).unwrap_or(0);
+        Switch::from_word(word).now
     }
 }

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use enforcer_common::config::{ConfigKey, pack_levels};
 use enforcer_common::id::RuleId;
 use enforcer_common::key::CgroupId;
+use enforcer_common::mode::Switch;
 use enforcer_core::policy::budget::Limits;
 use enforcer_core::policy::image::{Image, MapOp};
 
@@ -75,7 +76,7 @@ impl Dataplane for Kernel {
         self.maps
             .configure(ConfigKey::UnknownWorkloadAllowed, u64::from(settings.unknown_workload_allowed))?;
         self.maps.configure(ConfigKey::EventRate, settings.event_rate)?;
-        self.maps.configure(ConfigKey::Enforcement, u64::from(settings.enforcement.bits()))
+        self.maps.configure(ConfigKey::Enforcement, Switch::to(settings.enforcement).word())
     }
 
     fn attach(&mut self, cgroups: &[(CgroupId, PathBuf)]) -> Result<()> {

@@ -10,9 +10,9 @@ use enforcer_common::id::RuleId;
 use enforcer_common::key::{BackendKey, BackendWordTag, CgroupId, ExactKey, PortKey, PrefixKey};
 use enforcer_common::layout::{BackendValue, PrefixValue};
 use enforcer_common::names::map;
-use enforcer_common::verdict::Backend;
+use enforcer_common::verdict::{Backend, Tables as _};
 use enforcer_common::word::{Tagged, Word};
-use enforcer_core::policy::image::{Class, MapOp};
+use enforcer_core::policy::image::{Class, MapOp, members};
 
 use crate::dataplane::pin::Pins;
 use crate::dataplane::sys;
@@ -136,13 +136,17 @@ impl Maps {
         }
     }
 
-    /// Backends, then their number, then the counter.
+    /// Backends, then the members, then their number, then the counter.
     fn add_rule(&mut self, rule: RuleId, backends: Option<&[Backend]>) -> Result<()> {
         if let Some(backends) = backends {
             let slots = u32::try_from(backends.len()).context("too many backends")?;
             for (slot, backend) in (1..=slots).zip(backends) {
                 let key = BackendKey::new(rule, slot);
                 self.backends.insert(key, backend_value(key, *backend), 0)?;
+            }
+            for backend in members(backends) {
+                let key = BackendKey::member(rule, &backend);
+                self.backends.insert(key, backend_value(key, backend), 0)?;
             }
             let key = BackendKey::new(rule, 0);
             self.backends.insert(key, slots_value(key, slots), 0)?;
@@ -161,7 +165,13 @@ impl Maps {
             Err(MapError::KeyNotFound) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        (0..=slots).try_for_each(|slot| gone(self.backends.remove(&BackendKey::new(rule, slot))))
+        for slot in 1..=slots {
+            if let Ok(Some(backend)) = self.backend(rule, slot) {
+                gone(self.backends.remove(&BackendKey::member(rule, &backend)))?;
+            }
+            gone(self.backends.remove(&BackendKey::new(rule, slot)))?;
+        }
+        gone(self.backends.remove(&key))
     }
 }
 

@@ -48,7 +48,16 @@ impl Tables for Maps {
     }
 
     fn backend(&self, rule: RuleId, slot: u32) -> Lookup<Backend> {
-        let key = BackendKey::new(rule, slot);
+        self.backend_at(BackendKey::new(rule, slot))
+    }
+
+    fn has_backend(&self, rule: RuleId, backend: &Backend) -> Result<bool, TableFault> {
+        Ok(self.backend_at(BackendKey::member(rule, backend))? == Some(*backend))
+    }
+}
+
+impl Maps {
+    fn backend_at(&self, key: BackendKey) -> Lookup<Backend> {
         let value = match self.backends.get(&key, 0) {
             Ok(value) => value,
             Err(MapError::KeyNotFound) => return Ok(None),

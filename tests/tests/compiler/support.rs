@@ -80,14 +80,8 @@ pub(crate) fn verdict<T: Tables>(
     random: u32,
 ) -> Verdict {
     let workload = image.workloads[&cgroup];
-    let query = Query {
-        workload,
-        protocol: target.protocol,
-        addr: Addr::from(target.ip),
-        port: Port::new(target.port),
-        random,
-    };
-    decide(tables, &query)
+    let query = Query::new(workload, target.protocol, Addr::from(target.ip), Port::new(target.port));
+    decide(tables, &Query { random, ..query })
 }
 
 /// The same answer in the oracle's words: every backend that some random number picks.

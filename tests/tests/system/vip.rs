@@ -105,8 +105,7 @@ spec:
         .start()?;
     denied(&node, "tcp 240.240.0.1:80", "no_backend");
     denied(&node, "tcp [2001:2::1]:80", "no_backend");
-    denied(&node, "udp 240.240.0.2:53", "udp_vip");
-    denied(&node, "udp-send [2001:2::2]:53", "udp_vip");
+    denied(&node, "udp 240.240.0.2:53", "wrong_family");
     denied(&node, "tcp 240.240.0.2:80", "wrong_family");
     node.expect("curl", &[("tcp [2001:2::2]:80", "reached [2001:db8:1::1]:80")]);
 

@@ -152,7 +152,7 @@ fn addresses_without_resolution_pass_and_change_only_the_port() {
         ("203.0.113.1:443", "allow registered by shop/one"),
         ("203.0.113.1:80", "translate to 203.0.113.1@8080 by shop/one"),
         ("203.0.113.1:8080", "deny not_registered"),
-        ("203.0.113.1:53/udp", "deny udp_vip by shop/one"),
+        ("203.0.113.1:53/udp", "translate to 203.0.113.1@53 by shop/one"),
         ("203.0.113.1:9000", "allow registered by shop/one"),
         ("[2001:db8:ffff::1]:443", "translate to 2001:db8:ffff::1@8443 by shop/net"),
         ("[2001:db9::1]:443", "deny not_registered"),
@@ -192,7 +192,7 @@ fn translation_knows_ports_readiness_and_families() {
         ("[2001:db8::2]:80", "translate to 192.0.2.1@8080 by shop/four"),
         ("10.0.0.2:80", "deny wrong_family by shop/wrong"),
         ("10.0.0.3:80", "deny no_backend by shop/none"),
-        ("10.0.0.4:80/udp", "deny udp_vip by shop/udp"),
+        ("10.0.0.4:80/udp", "deny no_backend by shop/udp"),
         ("192.0.2.1:8080", "deny not_registered"),
     ];
     check(&registry, &settings(), "shop", &table);
