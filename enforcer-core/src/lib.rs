@@ -8,6 +8,7 @@
 //! No files, no clock, no network, no kernel. Bad input never makes an `Err`: it makes output and
 //! [`problem::Problem`]s.
 
+pub mod flow;
 pub mod name;
 pub mod policy;
 pub mod problem;
