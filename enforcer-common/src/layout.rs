@@ -4,6 +4,7 @@ use core::mem::{align_of, size_of};
 
 use crate::event::{EventBudget, FlowEvent};
 use crate::key::{BackendKey, CgroupId, ExactKey, PortKey, PrefixKey};
+use crate::socket::Translation;
 
 /// The value of `PREFIXES`: the class under the tag of the network that matched, and that network's length.
 #[repr(C)]
@@ -27,6 +28,7 @@ const _: () = {
     assert!(size_of::<PrefixValue>() == 16);
     assert!(size_of::<FlowEvent>() == 112 && align_of::<FlowEvent>() == 8);
     assert!(size_of::<EventBudget>() == 24);
+    assert!(size_of::<Translation>() == 40 && align_of::<Translation>() == 4);
 };
 
 /// SAFETY of all of these: `repr(C)` or `repr(transparent)` over integers, without padding (asserted above), any bit pattern valid.

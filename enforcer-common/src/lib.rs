@@ -18,6 +18,7 @@ pub mod limits;
 pub mod mode;
 pub mod names;
 pub mod reason;
+pub mod socket;
 pub mod verdict;
 pub mod word;
 

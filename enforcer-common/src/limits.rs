@@ -25,5 +25,8 @@ pub const BACKENDS: u32 = 524_288;
 pub const RULES: u32 = 524_288;
 /// Bytes of the event ring: a power of two and of pages. About 8,700 events.
 pub const EVENTS_BYTES: u32 = 1 << 20;
+/// VIPs that one unconnected UDP socket can have answers from at a time. 40 B each, 640 B for a socket that sends to a
+/// VIP at all. With one more, the answers of another are shown under the endpoint's address until the socket sends there again.
+pub const REPLIES_PER_SOCKET: usize = 16;
 /// Backend slots of one rule: weights are approximated within it.
 pub const SLOTS_PER_RULE: usize = 1_024;

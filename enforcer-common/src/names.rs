@@ -22,6 +22,10 @@ pub mod map {
     pub const EVENT_BUDGET: &str = "EVENT_BUDGET";
     /// Flow events.
     pub const EVENTS: &str = "EVENTS";
+    /// Socket → what it asked for and where it was connected instead. Dies with the socket.
+    pub const PEERS: &str = "PEERS";
+    /// Socket → what it asked for and where its datagrams went instead. Dies with the socket.
+    pub const REPLIES: &str = "REPLIES";
     /// Settings.
     pub const CONFIG: &str = "CONFIG";
 
@@ -37,9 +41,14 @@ pub mod map {
         REASON_HITS,
         EVENT_BUDGET,
         EVENTS,
+        PEERS,
+        REPLIES,
         CONFIG,
     ];
 }
+
+/// A byte of the programs' read-only data that the loader writes: 1 where the kernel has `bpf_skc_to_mptcp_sock`.
+pub const HAS_MPTCP_HELPER: &str = "HAS_MPTCP_HELPER";
 
 /// A cgroup program: its symbol in the kernel object, and the kernel's number of its attach point.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,4 +65,9 @@ pub const CGROUP_PROGRAMS: &[CgroupProgram] = &[
     CgroupProgram { name: "enforcer_conn6", attach_type: 11 },
     CgroupProgram { name: "enforcer_send4", attach_type: 14 },
     CgroupProgram { name: "enforcer_send6", attach_type: 15 },
+    CgroupProgram { name: "enforcer_recv4", attach_type: 19 },
+    CgroupProgram { name: "enforcer_recv6", attach_type: 20 },
+    CgroupProgram { name: "enforcer_peer4", attach_type: 29 },
+    CgroupProgram { name: "enforcer_peer6", attach_type: 30 },
+    CgroupProgram { name: "enforcer_sock", attach_type: 2 },
 ];

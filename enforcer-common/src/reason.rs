@@ -60,6 +60,8 @@ reasons! {
     TableFault = 11, "table_fault";
     /// The service has no endpoint of the socket's address family.
     WrongFamily = 12, "wrong_family";
+    /// The kernel had no memory to remember the VIP by: the program would get answers from an address that it never asked.
+    NoStorage = 13, "no_storage";
 }
 
 impl Reason {

@@ -92,53 +92,74 @@ impl Backend {
     pub const NONE: Self = Self { addr: Addr::UNSPECIFIED, port: Port::ANY };
 }
 
-/// Who asks: what the maps know of a workload, 32 bits of payload.
+/// Who asks: what the maps know of a workload, packed as in the payload of its word: the view in the lower 24 bits, then
+/// policy (2), enforcement (2, 0 is the node's), inherits (1). Taken apart only where it is asked for: decoded at the
+/// beginning, the verifier would walk the whole verdict once for each policy.
+#[repr(transparent)]
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Workload {
-    /// Its own view.
-    pub view: ViewId,
-    /// Whether the public part is looked at after its own view.
-    pub inherits_public: bool,
-    /// What happens to destinations that nobody names.
-    pub policy: OutboundPolicy,
-    /// Its own switch, where it differs from the node's.
-    pub enforcement: Option<Enforcement>,
-}
+pub struct Workload(u32);
 
 impl Workload {
     /// Stands for every process without identity: it sees nothing.
-    pub const UNKNOWN: Self = Self {
-        view: ViewId::EXEMPT,
-        inherits_public: false,
-        policy: OutboundPolicy::Unknown,
-        enforcement: None,
-    };
+    pub const UNKNOWN: Self = Self::new(ViewId::EXEMPT, false, OutboundPolicy::Unknown, None);
 
-    /// From a word's payload: view in the lower 24 bits, then policy (2), enforcement (2, 0 is the node's), inherits (1).
-    #[inline(always)]
-    pub const fn from_payload(payload: u32) -> Self {
-        let enforcement = match (payload >> 26) & 3 {
-            0 => None,
-            bits => Some(Enforcement::from_bits(bits)),
-        };
-        Self {
-            view: ViewId::new(payload & ViewId::MAX),
-            inherits_public: (payload >> 28) & 1 == 1,
-            policy: OutboundPolicy::from_bits((payload >> 24) & 3),
-            enforcement,
-        }
-    }
-
-    /// The payload of its word.
-    pub const fn payload(self) -> u32 {
-        let enforcement = match self.enforcement {
+    /// Of its own view; whether the public part is looked at after it; what happens to destinations that nobody names; and its
+    /// own switch, where it differs from the node's.
+    pub const fn new(
+        view: ViewId,
+        inherits_public: bool,
+        policy: OutboundPolicy,
+        enforcement: Option<Enforcement>,
+    ) -> Self {
+        let enforcement = match enforcement {
             None => 0,
             Some(enforcement) => enforcement.bits(),
         };
-        (self.view.get() & ViewId::MAX)
-            | self.policy.bits() << 24
-            | enforcement << 26
-            | (self.inherits_public as u32) << 28
+        Self(
+            (view.get() & ViewId::MAX)
+                | policy.bits() << 24
+                | enforcement << 26
+                | (inherits_public as u32) << 28,
+        )
+    }
+
+    /// From a word's payload.
+    #[inline(always)]
+    pub const fn from_payload(payload: u32) -> Self {
+        Self(payload)
+    }
+
+    /// The payload of its word.
+    #[inline(always)]
+    pub const fn payload(self) -> u32 {
+        self.0
+    }
+
+    /// Its own view.
+    #[inline(always)]
+    pub const fn view(self) -> ViewId {
+        ViewId::new(self.0 & ViewId::MAX)
+    }
+
+    /// Whether the public part is looked at after its own view.
+    #[inline(always)]
+    pub const fn inherits_public(self) -> bool {
+        (self.0 >> 28) & 1 == 1
+    }
+
+    /// What happens to destinations that nobody names.
+    #[inline(always)]
+    pub const fn policy(self) -> OutboundPolicy {
+        OutboundPolicy::from_bits((self.0 >> 24) & 3)
+    }
+
+    /// Its own switch, where it differs from the node's.
+    #[inline(always)]
+    pub const fn enforcement(self) -> Option<Enforcement> {
+        match (self.0 >> 26) & 3 {
+            0 => None,
+            bits => Some(Enforcement::from_bits(bits)),
+        }
     }
 }
 
@@ -155,9 +176,6 @@ pub struct Query {
     pub port: Port,
     /// Picks the backend: any number will do.
     pub random: u32,
-    /// Where this socket's earlier datagrams to the same destination went: it goes on going there for as long as the service
-    /// has that backend.
-    pub previous: Option<Backend>,
     /// The backend must be of the destination's address family. An IPv4 socket can do no other; an IPv6 socket can
     /// be connected to an IPv4 backend, but the kernel refuses (ENOTSUPP) to send a datagram there instead.
     pub same_family: bool,
@@ -166,7 +184,7 @@ pub struct Query {
 impl Query {
     /// A question without a socket behind it, as `connect` of a new one would ask.
     pub const fn new(workload: Workload, protocol: Protocol, addr: Addr, port: Port) -> Self {
-        Self { workload, protocol, addr, port, random: 0, previous: None, same_family: addr.is_v4() }
+        Self { workload, protocol, addr, port, random: 0, same_family: addr.is_v4() }
     }
 }
 
@@ -298,7 +316,7 @@ fn exempt_class<T: Tables>(tables: &T, class: Option<ClassId>, query: &Query) ->
 #[inline(always)]
 fn first_rule<T: Tables>(tables: &T, query: &Query) -> Lookup<Rule> {
     let mut kept = None;
-    let (view, public) = (query.workload.view, query.workload.inherits_public);
+    let (view, public) = (query.workload.view(), query.workload.inherits_public());
     let found = in_class(tables, tables.exact(view, &query.addr)?, query)?;
     if let Some(rule) = conclusive(found, &mut kept) {
         return Ok(Some(rule));
@@ -357,7 +375,7 @@ fn conclusive(found: Option<Rule>, kept: &mut Option<Rule>) -> Option<Rule> {
 /// Nobody allows it: the policy's default.
 #[inline(always)]
 const fn default(query: &Query, reason: Reason, rule: RuleId) -> Verdict {
-    match query.workload.policy {
+    match query.workload.policy() {
         OutboundPolicy::AllowAny => Verdict::allow(Reason::AllowAny, RuleId::NONE),
         OutboundPolicy::RegistryOnly => Verdict::deny(reason, rule),
         OutboundPolicy::Unknown => Verdict::deny(Reason::PolicyUnknown, RuleId::NONE),
@@ -366,32 +384,40 @@ const fn default(query: &Query, reason: Reason, rule: RuleId) -> Verdict {
 
 #[inline(always)]
 fn translate<T: Tables>(tables: &T, query: &Query, rule: RuleId) -> Verdict {
-    match pick(tables, query, rule) {
-        Err(TableFault) => Verdict::deny(Reason::TableFault, rule),
-        Ok(None) => Verdict::deny(Reason::NoBackend, rule),
-        Ok(Some(backend)) if query.same_family && query.addr.is_v4() != backend.addr.is_v4() => {
-            Verdict::deny(Reason::WrongFamily, rule)
-        }
-        Ok(Some(backend)) => Verdict { action: Action::Translate, reason: Reason::Registered, rule, backend },
+    let slots = match tables.slots(rule) {
+        Err(TableFault) => return Verdict::deny(Reason::TableFault, rule),
+        Ok(None | Some(0)) => return Verdict::deny(Reason::NoBackend, rule),
+        Ok(Some(slots)) => slots,
+    };
+    let Ok(backend) = pick(tables, query, rule, slots) else {
+        return Verdict::deny(Reason::TableFault, rule);
+    };
+    if query.same_family && query.addr.is_v4() != backend.addr.is_v4() {
+        return Verdict::deny(Reason::WrongFamily, rule);
     }
+    Verdict { action: Action::Translate, reason: Reason::Registered, rule, backend }
 }
 
-/// One of the rule's backends: the one of the earlier datagrams, or any, each slot as likely as the next.
+/// One of the rule's backends, each slot as likely as the next.
 #[inline(always)]
-fn pick<T: Tables>(tables: &T, query: &Query, rule: RuleId) -> Lookup<Backend> {
-    let slots = match tables.slots(rule)? {
-        Some(slots) if slots > 0 => slots,
-        _ => return Ok(None),
-    };
-    if slots > 1
-        && let Some(previous) = query.previous
-        && tables.has_backend(rule, &previous)?
-    {
-        return Ok(Some(previous));
-    }
+fn pick<T: Tables>(tables: &T, query: &Query, rule: RuleId, slots: u32) -> Result<Backend, TableFault> {
     let Some(backend) = tables.backend(rule, 1 + query.random % slots)? else { return Err(TableFault) };
     let addr = if backend.addr.is_unspecified() { query.addr } else { backend.addr };
-    Ok(Some(Backend { addr, port: backend.port }))
+    Ok(Backend { addr, port: backend.port })
+}
+
+/// The same verdict, to the backend of the socket's earlier datagrams for as long as the service has it: a UDP flow
+/// is a socket and a destination, and the endpoint may know it.
+#[inline(always)]
+pub fn stay<T: Tables>(tables: &T, query: &Query, verdict: Verdict, previous: Backend) -> Verdict {
+    if query.same_family && query.addr.is_v4() != previous.addr.is_v4() {
+        return verdict;
+    }
+    match tables.has_backend(verdict.rule, &previous) {
+        Ok(true) => Verdict { backend: previous, ..verdict },
+        Ok(false) => verdict,
+        Err(TableFault) => Verdict::deny(Reason::TableFault, verdict.rule),
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Safe views of what the kernel hands to a program: the socket address, the task, the clock.
 
+use core::arch::asm;
 use core::marker::PhantomData;
 use core::ptr::{addr_of, addr_of_mut, read_volatile, write_volatile};
 
@@ -9,10 +10,28 @@ use aya_ebpf::helpers::{
     bpf_get_current_ancestor_cgroup_id, bpf_get_current_cgroup_id, bpf_get_current_comm,
     bpf_get_current_pid_tgid, bpf_get_prandom_u32, bpf_get_socket_cookie, bpf_ktime_get_ns,
 };
-use aya_ebpf::programs::SockAddrContext;
+use aya_ebpf::programs::{SockAddrContext, SockContext};
 use enforcer_common::addr::{Addr, Port, Protocol};
 use enforcer_common::key::CgroupId;
 use enforcer_common::verdict::Backend;
+
+/// `SOCK_RAW`
+const SOCK_RAW: u32 = 3;
+/// `AF_INET6`
+const AF_INET6: u32 = 10;
+/// `TCP_ESTABLISHED`, which a connected UDP socket is in as well.
+const TCP_ESTABLISHED: u32 = 1;
+
+/// Written by the loader: 1 where the kernel has `bpf_skc_to_mptcp_sock` (5.19). What it switches off, the verifier never sees.
+#[unsafe(no_mangle)]
+static HAS_MPTCP_HELPER: u8 = 0;
+
+/// Whether an MPTCP socket can be found by its subflow.
+#[inline(always)]
+pub fn has_mptcp_helper() -> bool {
+    // SAFETY: a byte of the program's own read-only data, which LLVM must not take for the constant that stands here.
+    unsafe { read_volatile(&raw const HAS_MPTCP_HELPER) == 1 }
+}
 
 /// The two address families of `bpf_sock_addr`: which of its fields hold the address.
 pub trait Family {
@@ -20,6 +39,8 @@ pub trait Family {
     fn destination(sock: *mut bpf_sock_addr) -> Addr;
     /// Writes the destination.
     fn set_destination(sock: *mut bpf_sock_addr, addr: Addr);
+    /// Whether it can hold this address.
+    fn holds(addr: &Addr) -> bool;
     /// Reads the socket's own address.
     fn source(sock: *mut bpf_sock) -> Addr;
 }
@@ -41,6 +62,11 @@ impl Family for V4 {
     fn set_destination(sock: *mut bpf_sock_addr, addr: Addr) {
         // SAFETY: as above; the verdict gives an IPv4 destination an IPv4 backend only.
         unsafe { write_volatile(addr_of_mut!((*sock).user_ip4), addr.v4_word()) }
+    }
+
+    #[inline(always)]
+    fn holds(addr: &Addr) -> bool {
+        addr.is_v4()
     }
 
     #[inline(always)]
@@ -74,6 +100,11 @@ impl Family for V6 {
             write_volatile(addr_of_mut!((*sock).user_ip6[2]), words[2]);
             write_volatile(addr_of_mut!((*sock).user_ip6[3]), words[3]);
         }
+    }
+
+    #[inline(always)]
+    fn holds(_: &Addr) -> bool {
+        true
     }
 
     #[inline(always)]
@@ -135,14 +166,43 @@ impl<F: Family> SockAddr<F> {
         (F::source(socket), Port::new(port as u16))
     }
 
+    /// The kernel's socket, for the helpers that want it.
     #[inline(always)]
-    fn socket(&self) -> *mut bpf_sock {
+    pub fn socket(&self) -> *mut bpf_sock {
         let sock = self.ctx.sock_addr;
         // SAFETY: the context pointer; the kernel always sets the socket of a sock_addr program.
         unsafe { (*sock).__bindgen_anon_1.sk }
     }
 
-    /// Sends it elsewhere.
+    /// Where it wants to go, as one.
+    #[inline(always)]
+    pub fn target(&self) -> Backend {
+        Backend { addr: self.destination(), port: self.port() }
+    }
+
+    /// Whether it is an IPv6 socket: those meet the IPv4 hooks, too.
+    #[inline(always)]
+    pub fn is_v6_socket(&self) -> bool {
+        let sock = self.ctx.sock_addr;
+        // SAFETY: as above; the family of the socket, not that of the address.
+        unsafe { read_volatile(addr_of!((*sock).family)) == AF_INET6 }
+    }
+
+    /// Whether a UDP socket is connected.
+    #[inline(always)]
+    pub fn is_connected(&self) -> bool {
+        let socket = self.socket();
+        // SAFETY: the socket of the context; an aligned 4-byte field.
+        unsafe { read_volatile(addr_of!((*socket).state)) == TCP_ESTABLISHED }
+    }
+
+    /// The kernel's context, for the helpers that want it.
+    #[inline(always)]
+    pub const fn raw(&self) -> &SockAddrContext {
+        &self.ctx
+    }
+
+    /// Puts another address in the place of the one that was asked for, or of the one that answered.
     #[inline(always)]
     pub fn rewrite(&self, backend: Backend) {
         let sock = self.ctx.sock_addr;
@@ -155,6 +215,40 @@ impl<F: Family> SockAddr<F> {
     #[inline(always)]
     pub fn cookie(&self) -> u64 {
         // SAFETY: the helper takes the context pointer of a sock_addr program.
+        unsafe { bpf_get_socket_cookie(self.ctx.as_ptr()) }
+    }
+}
+
+/// The context of a program that meets a new socket.
+pub struct Sock {
+    ctx: SockContext,
+}
+
+impl Sock {
+    /// Over the context that the kernel passed.
+    #[inline(always)]
+    pub const fn new(ctx: SockContext) -> Self {
+        Self { ctx }
+    }
+
+    /// The protocol that was asked for.
+    #[inline(always)]
+    pub fn protocol(&self) -> Protocol {
+        // SAFETY: the context pointer; an aligned 4-byte field.
+        Protocol::from_ctx(unsafe { read_volatile(addr_of!((*self.ctx.sock).protocol)) })
+    }
+
+    /// Whether its packets are made by its program: no protocol of it speaks for them.
+    #[inline(always)]
+    pub fn is_raw(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { read_volatile(addr_of!((*self.ctx.sock).type_)) == SOCK_RAW }
+    }
+
+    /// The socket's cookie.
+    #[inline(always)]
+    pub fn cookie(&self) -> u64 {
+        // SAFETY: the helper takes the context pointer of a sock program.
         unsafe { bpf_get_socket_cookie(self.ctx.as_ptr()) }
     }
 }
@@ -179,6 +273,24 @@ pub fn own_cgroup() -> CgroupId {
 pub fn now_ns() -> u64 {
     // SAFETY: the helper has no arguments.
     unsafe { bpf_ktime_get_ns() }
+}
+
+/// All ones for zero, zero for all else, without a branch in the eyes of LLVM and the verifier.
+#[inline(always)]
+pub fn ones_if_zero(number: u32) -> usize {
+    let mut mask = (number as usize).wrapping_sub(1);
+    // SAFETY: an arithmetic shift of a register.
+    unsafe { asm!("{mask} s>>= 63", mask = inout(reg) mask) };
+    mask
+}
+
+/// The same number, of which LLVM knows nothing more.
+#[inline(always)]
+pub fn hidden(number: u32) -> u32 {
+    let mut hidden = number;
+    // SAFETY: a register moved to itself (without any instruction the line information is invalid to the kernel).
+    unsafe { asm!("{0} = {0}", inout(reg) hidden) };
+    hidden
 }
 
 /// Any number.

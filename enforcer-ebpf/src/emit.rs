@@ -5,8 +5,7 @@ use enforcer_common::key::CgroupId;
 use enforcer_common::mode::Enforcement;
 use enforcer_common::verdict::{Action, Verdict};
 
-use crate::ctx::{self, Family, SockAddr};
-use crate::maps;
+use crate::{ctx, maps};
 
 /// Denials always; the rest only while somebody looks.
 #[inline(always)]
@@ -19,8 +18,8 @@ pub fn wanted(verdict: &Verdict) -> bool {
 
 /// Sends the event, or counts it as suppressed.
 #[inline(always)]
-pub fn event<F: Family>(
-    sock: &SockAddr<F>,
+pub fn event(
+    cookie: impl Fn() -> u64,
     cgroup: CgroupId,
     asked: Asked,
     verdict: &Verdict,
@@ -33,7 +32,7 @@ pub fn event<F: Family>(
     let who = Asker {
         time_ns,
         cgroup: if cgroup.get() == 0 { ctx::own_cgroup() } else { cgroup },
-        cookie: sock.cookie(),
+        cookie: cookie(),
         pid: ctx::pid(),
         command: ctx::command(),
     };

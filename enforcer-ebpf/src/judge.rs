@@ -1,57 +1,83 @@
-//! Read, decide, act: what every socket-address hook does.
+//! Read, decide, act: what every hook that decides does.
 
+use enforcer_common::addr::{Addr, Port};
 use enforcer_common::event::{Asked, Hook};
 use enforcer_common::id::RuleId;
 use enforcer_common::key::CgroupId;
 use enforcer_common::mode::Enforcement;
 use enforcer_common::reason::Reason;
-use enforcer_common::verdict::{Query, TableFault, Verdict, Workload, decide, decide_unknown};
+use enforcer_common::verdict::{Backend, Query, TableFault, Verdict, Workload, decide, decide_unknown};
 
-use crate::ctx::{Family, SockAddr};
-use crate::identity;
-use crate::maps;
-use crate::outcome::{PASS, act};
+use crate::ctx::{Family, Sock, SockAddr};
+use crate::identity::{self, Identity};
+use crate::outcome::{PASS, act, act_new, pass};
 use crate::tables::KernelTables;
-use crate::{ctx, emit};
+use crate::{ctx, emit, maps, socket};
 
 /// Decides over the destination of `sock` and returns what the kernel wants to hear.
 #[inline(always)]
 pub fn judge<F: Family>(sock: &SockAddr<F>, hook: Hook) -> i32 {
-    let node = maps::enforcement();
-    if node == Enforcement::Off {
+    if maps::is_off() {
+        return pass(sock, hook);
+    }
+    let meant = socket::meant(sock, hook);
+    let (source, source_port) = sock.source();
+    let Backend { addr: destination, port } = meant.asked;
+    let asked = Asked { hook, protocol: sock.protocol(), destination, port, source, source_port };
+    let query = query(asked);
+    let (who, verdict) = ruling(&query);
+    let enforcement = who.enforcement();
+    if enforcement == Enforcement::Off {
+        return pass(sock, hook);
+    }
+    let verdict = socket::settle(sock, &query, &meant, verdict);
+    let verdict = socket::remember(sock, hook, &meant, verdict);
+    record(|| sock.cookie(), who.cgroup, asked, &verdict, enforcement);
+    act(sock, hook, &verdict, enforcement)
+}
+
+/// Decides over the protocol of a new socket; where it goes is asked later.
+#[inline(always)]
+pub fn judge_new(sock: &Sock) -> i32 {
+    let protocol = sock.protocol();
+    if protocol.is_supported() || sock.is_raw() || maps::is_off() {
         return PASS;
     }
-    let (source, source_port) = sock.source();
-    let (destination, port) = (sock.destination(), sock.port());
-    let asked = Asked { hook, protocol: sock.protocol(), destination, port, source, source_port };
-    let (cgroup, enforcement, verdict) = match identity::workload() {
-        Ok(Some((cgroup, workload))) => {
-            (cgroup, workload.enforcement.unwrap_or(node), decide(&KernelTables, &query(workload, asked)))
-        }
-        Ok(None) => (
-            identity::UNKNOWN,
-            node,
-            decide_unknown(&KernelTables, &query(Workload::UNKNOWN, asked), maps::unknown_workload_allowed()),
-        ),
-        Err(TableFault) => (identity::UNKNOWN, node, Verdict::deny(Reason::TableFault, RuleId::NONE)),
-    };
+    let (addr, port) = (Addr::UNSPECIFIED, Port::ANY);
+    let hook = Hook::SockCreate;
+    let asked = Asked { hook, protocol, destination: addr, port, source: addr, source_port: port };
+    let (who, verdict) = ruling(&query(asked));
+    let enforcement = who.enforcement();
     if enforcement == Enforcement::Off {
         return PASS;
     }
-    record(sock, cgroup, asked, &verdict, enforcement);
-    act(sock, &verdict, enforcement)
+    record(|| sock.cookie(), who.cgroup, asked, &verdict, enforcement);
+    act_new(&verdict, enforcement)
 }
 
+/// Whose process this is, and the verdict.
 #[inline(always)]
-fn query(workload: Workload, asked: Asked) -> Query {
-    let query = Query::new(workload, asked.protocol, asked.destination, asked.port);
+fn ruling(query: &Query) -> (Identity, Verdict) {
+    match identity::workload() {
+        Ok(Some(who)) => (who, decide(&KernelTables, &Query { workload: who.workload(), ..*query })),
+        Ok(None) => {
+            (Identity::UNKNOWN, decide_unknown(&KernelTables, query, maps::unknown_workload_allowed()))
+        }
+        Err(TableFault) => (Identity::UNKNOWN, Verdict::deny(Reason::TableFault, RuleId::NONE)),
+    }
+}
+
+/// The question, before it is known who asks.
+#[inline(always)]
+fn query(asked: Asked) -> Query {
+    let query = Query::new(Workload::UNKNOWN, asked.protocol, asked.destination, asked.port);
     let same_family = query.same_family || matches!(asked.hook, Hook::Sendmsg6);
     Query { random: ctx::random(), same_family, ..query }
 }
 
 #[inline(always)]
-fn record<F: Family>(
-    sock: &SockAddr<F>,
+fn record(
+    cookie: impl Fn() -> u64,
     cgroup: CgroupId,
     asked: Asked,
     verdict: &Verdict,
@@ -59,6 +85,6 @@ fn record<F: Family>(
 ) {
     maps::count(verdict, enforcement);
     if emit::wanted(verdict) {
-        emit::event(sock, cgroup, asked, verdict, enforcement);
+        emit::event(cookie, cgroup, asked, verdict, enforcement);
     }
 }

@@ -3,18 +3,22 @@
 //! Each entry point reads its context, asks the one verdict ([`enforcer_common::verdict::decide`]) and acts. What is
 //! unsafe lives in [`ctx`] (the kernel's context) and [`maps`] (the kernel's maps).
 #![no_std]
-// One atomic instruction in `maps`.
+// One instruction each in `maps` and `ctx`.
 #![feature(asm_experimental_arch)]
 #![no_main]
 
 mod connect;
+mod create;
 mod ctx;
 mod emit;
 mod identity;
 mod judge;
 mod maps;
 mod outcome;
+mod peername;
+mod recvmsg;
 mod sendmsg;
+mod socket;
 mod tables;
 
 #[cfg(not(test))]

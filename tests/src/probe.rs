@@ -26,7 +26,7 @@ pub enum Outcome {
     Reached {
         /// The server's own address.
         at: SocketAddr,
-        /// The other end as the socket has it; unconnected sockets have none.
+        /// The other end as the socket has it, or who answered an unconnected one.
         peer: Option<SocketAddr>,
     },
     /// The datagram went out, and nobody answered.

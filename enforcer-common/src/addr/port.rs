@@ -81,11 +81,11 @@ impl Protocol {
     pub const TCP: Self = Self(6);
     /// IPPROTO_UDP.
     pub const UDP: Self = Self(17);
-    /// IPPROTO_ICMP.
+    /// `IPPROTO_ICMP`.
     pub const ICMP: Self = Self(1);
-    /// IPPROTO_ICMPV6.
+    /// `IPPROTO_ICMPV6`.
     pub const ICMPV6: Self = Self(58);
-    /// IPPROTO_UDPLITE.
+    /// `IPPROTO_UDPLITE`.
     pub const UDPLITE: Self = Self(136);
 
     /// From an IP protocol number; the kernel's hooks give one as a word.
@@ -108,6 +108,12 @@ impl Protocol {
     #[inline(always)]
     pub const fn get(self) -> u8 {
         self.0
+    }
+
+    /// UDP.
+    #[inline(always)]
+    pub const fn is_udp(self) -> bool {
+        self.0 == Self::UDP.0
     }
 
     /// Whether packets of it can be allowed at all: TCP, UDP, and the ICMP that serves them. Everything else is denied

@@ -81,12 +81,7 @@ impl Tables for Stand {
 }
 
 fn query(destination: &str, protocol: Protocol) -> Query {
-    let workload = Workload {
-        view: OWN,
-        inherits_public: true,
-        policy: OutboundPolicy::RegistryOnly,
-        enforcement: None,
-    };
+    let workload = Workload::new(OWN, true, OutboundPolicy::RegistryOnly, None);
     let ip: IpAddr = destination.parse().unwrap();
     Query::new(workload, protocol, ip.into(), Port::new(443))
 }
@@ -167,7 +162,7 @@ fn the_policy_decides_what_nobody_names() {
         (OutboundPolicy::Unknown, 443, (Action::Deny, Reason::PolicyUnknown)),
     ] {
         let mut query = query("192.0.2.1", Protocol::TCP);
-        query.workload.policy = policy;
+        query.workload = Workload::new(OWN, true, policy, None);
         query.port = Port::new(port);
         let verdict = decide(&stand, &query);
         assert_eq!((verdict.action, verdict.reason), expected, "{policy} {port}");
@@ -178,7 +173,7 @@ fn the_policy_decides_what_nobody_names() {
 fn a_view_that_does_not_inherit_never_looks_at_the_public_part() {
     let rules = [PublicExact, PublicNet, PublicAny].map(|at| tcp(at, Allow)).into();
     let mut query = query("192.0.2.1", Protocol::TCP);
-    query.workload.inherits_public = false;
+    query.workload = Workload::new(OWN, false, OutboundPolicy::RegistryOnly, None);
     assert_eq!(decide(&Stand { rules, ..Stand::default() }, &query).reason, NotRegistered);
 }
 
@@ -204,10 +199,12 @@ fn a_flow_stays_with_its_backend_for_as_long_as_the_service_has_it() {
     let backend = |last| Backend { addr: IpAddr::from([10, 0, 0, last]).into(), port: Port::new(53) };
     let rules = [(OwnExact, Protocol::UDP, Port::new(443), Translate)].into();
     let stand = Stand { rules, backends: [backend(1), backend(2), backend(3)].into(), faulty: None };
-    let mut query = query("192.0.2.1", Protocol::UDP);
-    for (previous, expected) in [(None, 1), (Some(3), 3), (Some(9), 1)] {
-        query.previous = previous.map(backend);
-        assert_eq!(decide(&stand, &query).backend, backend(expected), "{previous:?}");
+    let query = query("192.0.2.1", Protocol::UDP);
+    let first = decide(&stand, &query);
+    assert_eq!(first.backend, backend(1));
+    for (previous, expected) in [(1, 1), (3, 3), (9, 1)] {
+        let verdict = stay(&stand, &query, first, backend(previous));
+        assert_eq!(verdict, Verdict { backend: backend(expected), ..first }, "{previous:?}");
     }
 }
 
@@ -227,9 +224,10 @@ fn what_goes_into_a_word_comes_out_again() {
         for enforcement in
             [None, Some(Enforcement::Off), Some(Enforcement::Audit), Some(Enforcement::Enforce)]
         {
-            let workload =
-                Workload { view: ViewId::new(ViewId::MAX), inherits_public: true, policy, enforcement };
-            assert_eq!(Workload::from_payload(workload.payload()), workload);
+            let workload = Workload::new(ViewId::new(ViewId::MAX), true, policy, enforcement);
+            let read = Workload::from_payload(workload.payload());
+            assert_eq!((read.view().get(), read.inherits_public()), (ViewId::MAX, true));
+            assert_eq!((read.policy(), read.enforcement()), (policy, enforcement));
         }
     }
     for action in [Allow, Translate, Name] {

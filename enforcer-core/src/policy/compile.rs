@@ -104,7 +104,7 @@ impl Compiler {
         compiler.stale_views = left
             .cells()
             .map(|(view, _)| view)
-            .chain(left.workloads.values().map(|workload| workload.view))
+            .chain(left.workloads.values().map(|workload| workload.view()))
             .filter(|view| view.get() >= ViewId::FIRST.get())
             .collect();
         if let Some(last) = compiler.stale_views.last() {

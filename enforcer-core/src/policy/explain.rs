@@ -153,7 +153,7 @@ impl Compiler {
                 .any(|port| port.number == to.port && port.protocol.transport() == to.protocol)
         };
         let with_port = visible.iter().find(has_port);
-        let verdict = match (workload.policy, with_port) {
+        let verdict = match (workload.policy(), with_port) {
             (OutboundPolicy::AllowAny, _) => {
                 Verdict { action: Action::Allow, reason: Reason::AllowAny, ..deny(Reason::AllowAny) }
             }
@@ -202,7 +202,7 @@ impl Compiler {
             namespace: spec.namespace.to_string(),
             name: spec.name.to_string(),
             sidecar: sidecar.map(|sidecar| sidecar.object.to_string()),
-            outbound_policy: workload.policy.to_string(),
+            outbound_policy: workload.policy().to_string(),
         }
     }
 
@@ -346,6 +346,7 @@ fn message(verdict: &Verdict, spec: &WorkloadSpec, rule: Option<&RuleKey>) -> St
         Reason::UnknownWorkload => "the process has no identity, and --unknown-workload is deny".to_owned(),
         Reason::Protocol => "neither TCP nor UDP: Istio cannot register it".to_owned(),
         Reason::TableFault => "the maps changed under the look-up; try again".to_owned(),
+        Reason::NoStorage => "the kernel had no memory to remember the VIP by; look at net.core.optmem_max".to_owned(),
         Reason::WrongFamily => format!("{of} has no endpoint of the address family that the socket can reach"),
     }
 }

@@ -128,7 +128,9 @@ impl<D: Dataplane> Controller<D> {
                         .enforcement
                         .unwrap_or(self.config.enforcement)
                         .to_string(),
-                    outbound_policy: compiled.map(|workload| workload.policy.to_string()).unwrap_or_default(),
+                    outbound_policy: compiled
+                        .map(|workload| workload.policy().to_string())
+                        .unwrap_or_default(),
                     events_suppressed: 0,
                 }
             })

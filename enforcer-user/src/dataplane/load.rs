@@ -4,14 +4,14 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use anyhow::{Context as _, Result, bail};
 use aya::maps::MapInfo;
-use aya::programs::{CgroupSockAddr, ProgramError};
+use aya::programs::{Program, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
 use enforcer_common::limits::{EVENTS_BYTES, HEADROOM};
-use enforcer_common::names::{CGROUP_PROGRAMS, CgroupProgram, map};
+use enforcer_common::names::{CGROUP_PROGRAMS, CgroupProgram, HAS_MPTCP_HELPER, map};
 use enforcer_core::policy::budget::Limits;
 
-use crate::dataplane::OBJECT;
 use crate::dataplane::pin::Pins;
+use crate::dataplane::{OBJECT, probe};
 
 /// The end of a verifier log is where it says what it does not like.
 const VERIFIER_LOG_END: usize = 2_000;
@@ -64,6 +64,8 @@ fn load_programs(pins: &Pins, limits: &Limits) -> Result<Vec<LoadedProgram>> {
     for (name, entries) in map_entries(limits) {
         loader.map_max_entries(name, entries);
     }
+    let has_mptcp_helper = u8::from(probe::has_mptcp_helper());
+    loader.override_global(HAS_MPTCP_HELPER, &has_mptcp_helper, true);
     let mut ebpf = loader.load(OBJECT).context("cannot create the eBPF maps")?;
     CGROUP_PROGRAMS.iter().map(|program| load_program(&mut ebpf, *program)).collect()
 }
@@ -72,8 +74,12 @@ fn load_program(ebpf: &mut Ebpf, program: CgroupProgram) -> Result<LoadedProgram
     let name = program.name;
     let loaded =
         ebpf.program_mut(name).with_context(|| format!("the kernel object has no program {name}"))?;
-    let loaded: &mut CgroupSockAddr = loaded.try_into()?;
-    match loaded.load() {
+    let result = match loaded {
+        Program::CgroupSockAddr(program) => program.load(),
+        Program::CgroupSock(program) => program.load(),
+        _ => bail!("the program {name} is of a type that this agent does not attach"),
+    };
+    match result {
         Ok(()) => {}
         Err(ProgramError::LoadError { io_error, verifier_log }) => {
             let log = verifier_log.to_string();

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use aya::programs::ProgramType;
+use aya::sys::{BpfHelper, is_helper_supported};
 use nix::sys::statfs::{FsType, statfs};
 use nix::unistd::Uid;
 
@@ -29,6 +31,12 @@ pub fn faults(pin_dir: &Path) -> Vec<String> {
     }
     faults.extend(no_bpffs(pin_dir));
     faults
+}
+
+/// Whether programs can find the MPTCP socket of a subflow (5.19). What cannot be told is taken for no: `getpeername` of an
+/// MPTCP socket then shows the endpoint, and nothing else is different.
+pub fn has_mptcp_helper() -> bool {
+    is_helper_supported(ProgramType::CgroupSockAddr, BpfHelper::BPF_FUNC_skc_to_mptcp_sock).unwrap_or(false)
 }
 
 fn kernel_release() -> String {

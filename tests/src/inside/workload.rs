@@ -99,12 +99,16 @@ fn udp(to: SocketAddr, connected: bool) -> io::Result<Value> {
         socket.send_to(b"?", to)?;
     }
     let mut said = [0; 64];
-    let at = match socket.recv(&mut said) {
-        Ok(length) => String::from_utf8_lossy(&said[..length]).into_owned(),
+    let (at, sender) = match socket.recv_from(&mut said) {
+        Ok((length, sender)) => (String::from_utf8_lossy(&said[..length]).into_owned(), sender),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(json!({ "at": null })),
         Err(error) => return Err(error),
     };
-    Ok(json!({ "local": socket.local_addr()?, "at": at }))
+    let peer = if connected { socket.peer_addr()? } else { sender };
+    if peer != sender {
+        return Err(io::Error::other(format!("connected to {peer}, answered by {sender}")));
+    }
+    Ok(json!({ "local": socket.local_addr()?, "peer": peer, "at": at }))
 }
 
 fn errno(error: &io::Error) -> String {

@@ -59,6 +59,13 @@ impl Tables for Reader<'_> {
     fn backend(&self, rule: RuleId, slot: u32) -> Lookup<Backend> {
         self.look().backend(rule, slot)
     }
+    fn has_backend(
+        &self,
+        rule: RuleId,
+        backend: &Backend,
+    ) -> Result<bool, enforcer_common::verdict::TableFault> {
+        self.look().has_backend(rule, backend)
+    }
 }
 
 /// The states between two barriers, the one before the first operation included.

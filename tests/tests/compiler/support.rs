@@ -162,7 +162,7 @@ pub(crate) fn canonical(compiler: &Compiler, image: &Image) -> Canonical {
     let mut views: BTreeMap<ViewId, String> =
         [(ViewId::EXEMPT, "exempt".to_owned()), (ViewId::PUBLIC, "public".to_owned())].into();
     for (cgroup, workload) in &image.workloads {
-        views.entry(workload.view).or_insert_with(|| format!("of {}", cgroup.get()));
+        views.entry(workload.view()).or_insert_with(|| format!("of {}", cgroup.get()));
     }
     let rule = |id| RuleKey::clone(compiler.rule(id).expect("a rule of this compiler"));
     let mut cells = BTreeMap::new();
@@ -176,7 +176,7 @@ pub(crate) fn canonical(compiler: &Compiler, image: &Image) -> Canonical {
         cells.insert((view.clone(), place), rules);
     }
     let workloads = image.workloads.iter().map(|(cgroup, workload)| {
-        (*cgroup, (views[&workload.view].clone(), workload.inherits_public, workload.policy.bits()))
+        (*cgroup, (views[&workload.view()].clone(), workload.inherits_public(), workload.policy().bits()))
     });
     Canonical { cells, workloads: workloads.collect(), has_exempt: image.has_exempt }
 }

@@ -183,7 +183,7 @@ fn dialled(target: &Target, expected: &Answer, outcome: &Outcome) -> Result<()> 
         }
         (Answer::Translate(backends), Outcome::Reached { at, peer }) => {
             ensure!(backends.contains(&(at.ip(), at.port())), "that is no backend");
-            ensure!(peer.is_none_or(|peer| peer == *at), "the socket has another peer");
+            ensure!(*peer == Some(SocketAddr::new(ip, target.port)), "the socket has another peer");
         }
         (Answer::Translate(backends), other) => {
             let served = backends.iter().all(|(_, port)| PORTS.contains(port));

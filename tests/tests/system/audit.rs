@@ -22,7 +22,7 @@ fn audit_records_what_it_would_deny_and_blocks_nothing() -> Result<()> {
         &[
             ("tcp 192.0.2.11:443", "reached 192.0.2.11:443"),
             ("udp-send [2001:db8::11]:53", "reached [2001:db8::11]:53"),
-            ("tcp 240.240.0.1:80", "reached 198.51.100.1:80"),
+            ("tcp 240.240.0.1:80", "reached 198.51.100.1:80 under the name 240.240.0.1:80"),
         ],
     );
     let denials =

@@ -23,9 +23,9 @@ fn an_automatic_vip_leads_to_the_endpoint_of_its_family() -> Result<()> {
     node.expect(
         "curl",
         &[
-            ("tcp 240.240.0.1:80", "reached 198.51.100.1:8080"),
-            ("tcp [::ffff:240.240.0.1]:80", "reached 198.51.100.1:8080"),
-            ("tcp [2001:2::1]:80", "reached [2001:db8:1::1]:8080"),
+            ("tcp 240.240.0.1:80", "reached 198.51.100.1:8080 under the name 240.240.0.1:80"),
+            ("tcp [::ffff:240.240.0.1]:80", "reached 198.51.100.1:8080 under the name 240.240.0.1:80"),
+            ("tcp [2001:2::1]:80", "reached [2001:db8:1::1]:8080 under the name [2001:2::1]:80"),
             ("tcp 240.240.0.1:8080", "EPERM"),
             ("tcp 240.240.0.2:80", "EPERM"),
             // The endpoints of a ServiceEntry are behind its VIP.
@@ -106,8 +106,15 @@ spec:
     denied(&node, "tcp 240.240.0.1:80", "no_backend");
     denied(&node, "tcp [2001:2::1]:80", "no_backend");
     denied(&node, "udp 240.240.0.2:53", "wrong_family");
+    node.expect(
+        "curl",
+        &[("udp-send [2001:2::2]:53", "reached [2001:db8:1::1]:53 under the name [2001:2::2]:53")],
+    );
     denied(&node, "tcp 240.240.0.2:80", "wrong_family");
-    node.expect("curl", &[("tcp [2001:2::2]:80", "reached [2001:db8:1::1]:80")]);
+    node.expect(
+        "curl",
+        &[("tcp [2001:2::2]:80", "reached [2001:db8:1::1]:80 under the name [2001:2::2]:80")],
+    );
 
     // Somebody comes: the VIP is the same, and now leads there.
     node.write(
@@ -119,7 +126,10 @@ metadata: {name: somebody, namespace: shop, labels: {app: nobody}}
 spec: {address: 198.51.100.9, labels: {app: nobody}}
 ",
     )?;
-    node.expect_soon("curl", &[("tcp 240.240.0.1:80", "reached 198.51.100.9:80")]);
+    node.expect_soon(
+        "curl",
+        &[("tcp 240.240.0.1:80", "reached 198.51.100.9:80 under the name 240.240.0.1:80")],
+    );
     Ok(())
 }
 
@@ -153,15 +163,15 @@ spec:
     node.expect(
         "curl",
         &[
-            ("tcp 203.0.113.0:27018", "reached 198.51.100.1:27018"),
-            ("tcp 203.0.113.77:27018", "reached 198.51.100.1:27018"),
+            ("tcp 203.0.113.0:27018", "reached 198.51.100.1:27018 under the name 203.0.113.0:27018"),
+            ("tcp 203.0.113.77:27018", "reached 198.51.100.1:27018 under the name 203.0.113.77:27018"),
             ("tcp 203.0.113.77:80", "EPERM"),
             ("tcp 203.0.114.1:27018", "EPERM"),
-            ("tcp 192.0.2.40:27018", "reached 198.51.100.1:27018"),
+            ("tcp 192.0.2.40:27018", "reached 198.51.100.1:27018 under the name 192.0.2.40:27018"),
             // Resolution NONE keeps the address, and the port is the target's.
-            ("tcp 192.0.2.30:80", "reached 192.0.2.30:8080"),
+            ("tcp 192.0.2.30:80", "reached 192.0.2.30:8080 under the name 192.0.2.30:80"),
             ("tcp 192.0.2.30:8080", "EPERM"),
-            ("tcp [2001:db8:30::5]:80", "reached [2001:db8:30::5]:8080"),
+            ("tcp [2001:db8:30::5]:80", "reached [2001:db8:30::5]:8080 under the name [2001:db8:30::5]:80"),
         ],
     );
     Ok(())

@@ -59,12 +59,9 @@ impl Compiler {
     }
 
     fn compiled(&self, spec: &WorkloadSpec, sidecar: Option<&Arc<Sidecar>>, view: ViewId) -> Workload {
-        Workload {
-            view,
-            inherits_public: view_key(spec, sidecar).sidecar.is_none(),
-            policy: outbound_policy(&self.registry, &self.settings, sidecar.map(|sidecar| &**sidecar)),
-            enforcement: spec.enforcement,
-        }
+        let inherits_public = view_key(spec, sidecar).sidecar.is_none();
+        let policy = outbound_policy(&self.registry, &self.settings, sidecar.map(|sidecar| &**sidecar));
+        Workload::new(view, inherits_public, policy, spec.enforcement)
     }
 
     /// The view of `key`, made when there is none yet.
@@ -84,7 +81,7 @@ impl Compiler {
 
     /// Empties the views that no workload has, those of an earlier agent among them.
     fn drop_views(&mut self, touched: &mut Touched) {
-        let used: BTreeSet<ViewId> = self.image.workloads.values().map(|workload| workload.view).collect();
+        let used: BTreeSet<ViewId> = self.image.workloads.values().map(|workload| workload.view()).collect();
         let mut unused = std::mem::take(&mut self.stale_views);
         self.views.retain(|view| {
             let keep = view.id == ViewId::PUBLIC || used.contains(&view.id);
