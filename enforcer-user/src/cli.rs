@@ -80,13 +80,21 @@ pub enum Command {
 /// Does what was typed. `matches` knows which flags were typed and which came from the environment.
 pub fn run(cli: &Cli, matches: &ArgMatches) -> anyhow::Result<Answer> {
     match &cli.command {
-        Command::Run(args) => run::run(args),
+        Command::Run(args) => run::run(args.check_config, matches),
         Command::Status(args) => status::run(args, cli.output),
         Command::Registry(command) => registry::run(command, matches, cli.output),
         Command::Explain(args) => explain::run(args, matches, cli.output),
         Command::Detach(args) => detach::run(args, cli.output),
         Command::Version => version::run(cli.output),
     }
+}
+
+/// What was typed behind the last of the commands.
+fn innermost(mut matches: &ArgMatches) -> &ArgMatches {
+    while let Some((_, inner)) = matches.subcommand() {
+        matches = inner;
+    }
+    matches
 }
 
 #[cfg(test)]
