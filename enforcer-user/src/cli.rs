@@ -3,18 +3,22 @@
 
 pub mod args;
 mod ask;
+pub mod completions;
 mod detach;
+pub mod docs;
 pub mod explain;
+pub mod man;
 mod offline;
 pub mod output;
 mod progress;
+mod reference;
 pub mod registry;
 mod run;
 pub mod status;
 mod text;
 mod version;
 
-use clap::{ArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory as _, Parser, Subcommand};
 
 use crate::cli::args::AdminArgs;
 use crate::cli::output::Format;
@@ -64,6 +68,9 @@ pub struct Cli {
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Runs the agent
+    ///
+    /// It compiles the registry into maps of the kernel and keeps them current. Stopping it, by any signal, leaves
+    /// enforcement as it is; `enforcer detach` lifts it.
     Run(Box<args::run::RunArgs>),
     /// Tells how the running agent is: exit code 1 when it is not ready
     Status(AdminArgs),
@@ -75,18 +82,60 @@ pub enum Command {
     Detach(detach::DetachArgs),
     /// Prints version, commit, ABI and the hash of the kernel object
     Version,
+    /// Prints what a shell needs to complete commands and flags
+    Completions(completions::CompletionsArgs),
+    /// Prints the manual page, or writes one for every command
+    Man(man::ManArgs),
+    /// Prints a generated part of the documentation
+    #[command(hide = true)]
+    Docs(docs::DocsArgs),
+}
+
+/// Commands whose answer has one form only.
+const ONE_FORM: [&str; 4] = ["run", "completions", "man", "docs"];
+
+/// The definitions as people see them.
+pub fn command() -> clap::Command {
+    let mut command = Cli::command();
+    // Hands -o down to the commands, which may hide it then.
+    command.build();
+    shown(command)
+}
+
+fn shown(command: clap::Command) -> clap::Command {
+    let one_form = ONE_FORM.contains(&command.get_name());
+    let lines = !command.has_subcommands();
+    command
+        // Beside flags of this length there is no room for their help.
+        .next_line_help(lines)
+        .mut_args(|arg| {
+            let hidden = arg.is_hide_set() || (one_form && arg.get_id() == "output");
+            arg.hide(hidden).hide_env_values(true)
+        })
+        .mut_subcommands(shown)
 }
 
 /// Does what was typed. `matches` knows which flags were typed and which came from the environment.
 pub fn run(cli: &Cli, matches: &ArgMatches) -> anyhow::Result<Answer> {
     match &cli.command {
-        Command::Run(args) => run::run(args),
+        Command::Run(args) => run::run(args.check_config, matches),
         Command::Status(args) => status::run(args, cli.output),
         Command::Registry(command) => registry::run(command, matches, cli.output),
         Command::Explain(args) => explain::run(args, matches, cli.output),
         Command::Detach(args) => detach::run(args, cli.output),
         Command::Version => version::run(cli.output),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
+        Command::Docs(args) => docs::run(args),
     }
+}
+
+/// What was typed behind the last of the commands.
+fn innermost(mut matches: &ArgMatches) -> &ArgMatches {
+    while let Some((_, inner)) = matches.subcommand() {
+        matches = inner;
+    }
+    matches
 }
 
 #[cfg(test)]

@@ -11,7 +11,12 @@ use enforcer_core::policy::{DirectEndpoints, ExemptRange, NodePolicy, Settings};
 use enforcer_core::registry::BuildOptions;
 use enforcer_core::vip::VipAllocation;
 
+pub mod fault;
+pub mod file;
+pub mod given;
 pub mod resolve;
+pub mod settings;
+pub mod show;
 
 /// `--registry SOURCE`.
 #[derive(Clone, PartialEq, Eq, Debug)]

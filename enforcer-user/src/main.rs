@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::FromArgMatches as _;
 use enforcer_user::cli::output::ClosedPipe;
 use enforcer_user::cli::{self, Answer, Cli};
 
@@ -13,7 +13,7 @@ const NO: u8 = 1;
 const FAILURE: u8 = 2;
 
 fn main() -> ExitCode {
-    let matches = Cli::command().get_matches();
+    let matches = cli::command().get_matches();
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => error.exit(),

@@ -10,7 +10,7 @@
 pub mod run;
 mod words;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
 use crate::config::defaults;
 use words::Words;
@@ -23,7 +23,8 @@ pub const SOURCE_FORMS: &str =
 #[derive(Args, Clone, Debug)]
 pub struct AdminArgs {
     /// The agent's admin socket
-    #[arg(long, env = "ENFORCER_ADMIN", value_name = "PATH", default_value = defaults::ADMIN)]
+    #[arg(long, env = "ENFORCER_ADMIN", value_name = "PATH", default_value = defaults::ADMIN,
+        value_hint = ValueHint::FilePath)]
     pub admin: String,
 }
 
@@ -63,14 +64,19 @@ pub struct PolicyArgs {
         value_parser = Words(&["REGISTRY_ONLY", "ALLOW_ANY", "mesh"]))]
     pub outbound_traffic_policy: String,
     /// A Sidecar may loosen the mesh's policy, not only tighten it
-    #[arg(long, env = "ENFORCER_ALLOW_OVERRIDE")]
-    pub allow_override: bool,
-    /// Infrastructure that is always reachable: 10.0.0.1/32:443/tcp, [2001:db8::/32]:53; repeatable
-    #[arg(long, env = "ENFORCER_ALLOW", value_name = "CIDR[:PORT[/PROTO]]", value_delimiter = ',')]
+    #[arg(long, env = "ENFORCER_ALLOW_OVERRIDE", value_name = "true|false", value_parser = words::SWITCH,
+        num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false",
+        hide_possible_values = true)]
+    pub allow_override: String,
+    /// Infrastructure that is always reachable: CIDR[:PORT[/PROTO]], as in 10.0.0.1/32:443/tcp, [2001:db8::/32]:53;
+    /// repeatable
+    #[arg(long, env = "ENFORCER_ALLOW", value_name = "RANGE", value_delimiter = ',')]
     pub allow: Vec<String>,
     /// NONE/TCP services without addresses open their port to any address, as in Istio
-    #[arg(long, env = "ENFORCER_PERMIT_ANY_ADDRESS")]
-    pub permit_any_address: bool,
+    #[arg(long, env = "ENFORCER_PERMIT_ANY_ADDRESS", value_name = "true|false", value_parser = words::SWITCH,
+        num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false",
+        hide_possible_values = true)]
+    pub permit_any_address: String,
     /// Services whose endpoints may be dialled past the VIP
     #[arg(long, env = "ENFORCER_DIRECT_ENDPOINTS", value_name = "WHICH", default_value = "kubernetes",
         value_parser = Words(&["none", "kubernetes", "all"]))]

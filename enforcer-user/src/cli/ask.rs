@@ -6,6 +6,7 @@ use clap::parser::ValueSource;
 
 use crate::admin::client::{Client, ClientError};
 use crate::cli::args::{AdminArgs, OFFLINE_ONLY};
+use crate::cli::innermost;
 use crate::config::resolve::{self, Faulty};
 
 /// What to do when no agent answers, where something can be done.
@@ -32,10 +33,7 @@ pub(super) fn agent<T>(
 
 /// Refuses flags that were typed and that only an answer from files would heed.
 pub(super) fn nothing_offline(matches: &ArgMatches) -> anyhow::Result<()> {
-    let mut innermost = matches;
-    while let Some((_, inner)) = innermost.subcommand() {
-        innermost = inner;
-    }
+    let innermost = innermost(matches);
     let typed = |id: &&&str| {
         matches!(innermost.try_contains_id(id), Ok(true))
             && innermost.value_source(id) == Some(ValueSource::CommandLine)

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, ValueHint};
 use serde::Serialize;
 
 use crate::cli::Answer;
@@ -16,7 +16,8 @@ use crate::config::resolve::{self, Faulty};
 #[derive(Args, Debug)]
 pub struct DetachArgs {
     /// The agent's bpffs directory
-    #[arg(long, env = "ENFORCER_PIN_DIR", value_name = "DIR", default_value = defaults::PIN_DIR)]
+    #[arg(long, env = "ENFORCER_PIN_DIR", value_name = "DIR", default_value = defaults::PIN_DIR,
+        value_hint = ValueHint::DirPath)]
     pin_dir: String,
 }
 

@@ -3,22 +3,61 @@
 use clap::{Command, CommandFactory as _};
 
 use super::*;
+use crate::config::settings;
 
 #[test]
 fn definitions_are_consistent() {
     Cli::command().debug_assert();
+    command().debug_assert();
 }
 
-/// Every flag of the agent is an environment variable of the same name, and says what it is.
+/// Every flag of the agent is an environment variable of the same name, and says what it is; every flag but the two that
+/// say what to do with a configuration is a key of its file.
 #[test]
-fn every_flag_has_help_and_a_variable() {
-    let mut root = Cli::command();
-    root.build();
+fn every_flag_has_help_a_variable_and_a_key() {
+    let root = command();
     let run = root.find_subcommand("run").unwrap();
+    let keys = settings::all();
+    let mut flags = Vec::new();
     for arg in run.get_arguments().filter(|arg| !matches!(arg.get_id().as_str(), "help" | "output")) {
-        let name = format!("ENFORCER_{}", arg.get_id().as_str().to_uppercase());
-        assert_eq!(arg.get_env().and_then(|env| env.to_str()), Some(name.as_str()));
-        assert!(arg.get_help().is_some(), "{name}");
+        let id = arg.get_id().as_str();
+        assert!(arg.get_help().is_some(), "{id}");
+        assert_eq!(arg.get_long(), Some(&*id.replace('_', "-")));
+        if id != "check_config" {
+            let name = format!("ENFORCER_{}", id.to_uppercase());
+            assert_eq!(arg.get_env().and_then(|env| env.to_str()), Some(name.as_str()));
+        }
+        if !matches!(id, "config" | "check_config") {
+            assert!(keys.iter().any(|key| key.id == id), "{id} is no key of the file");
+            flags.push(id);
+        }
+    }
+    assert_eq!(keys.len(), flags.len(), "keys that are no flags: {keys:?}");
+}
+
+/// Everything that people are told of says what it is.
+#[test]
+fn everything_has_help() {
+    let root = command();
+    for command in reference::all(&root) {
+        assert!(command.get_about().is_some(), "{}", command.get_name());
+        for arg in reference::arguments(command) {
+            assert!(arg.get_help().is_some(), "{} {}", command.get_name(), arg.get_id());
+        }
+    }
+}
+
+/// At 80 columns no line is longer, and help stands beside nothing.
+#[test]
+fn help_fits_a_terminal() {
+    let root = command();
+    for command in reference::all(&root) {
+        let mut command = command.clone().term_width(80);
+        for help in [command.render_help(), command.render_long_help()] {
+            for line in help.to_string().lines() {
+                assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
+            }
+        }
     }
 }
 

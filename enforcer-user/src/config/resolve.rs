@@ -8,66 +8,30 @@ mod policy;
 mod registry;
 mod workload;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::cli::args::run::RunArgs;
 use crate::cli::args::{AdminArgs, PolicyArgs, RegistryArgs};
+use crate::config::fault::{Place, Wrong, either, nearest, wrong};
+use crate::config::file::Field;
+use crate::config::given::Given;
 use crate::config::{Config, PolicyConfig, RegistryConfig};
 
+pub use crate::config::fault::{Fault, Faulty};
 pub use workload::WorkloadName;
-
-/// One thing that is wrong with the command line.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Fault {
-    /// The flag: `--allow`.
-    pub flag: &'static str,
-    /// As it was typed; empty when it was not.
-    pub value: String,
-    /// What is wrong.
-    pub what: String,
-    /// What to do about it.
-    pub hint: String,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.flag)?;
-        if !self.value.is_empty() {
-            write!(f, " {:?}", self.value)?;
-        }
-        write!(f, ": {}; {}", self.what, self.hint)
-    }
-}
-
-/// All of them, as one error.
-#[derive(Debug, thiserror::Error)]
-pub struct Faulty(pub Vec<Fault>);
-
-impl fmt::Display for Faulty {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0[..] {
-            [fault] => fault.fmt(f),
-            faults => {
-                write!(f, "{} faults in the command line", faults.len())?;
-                faults.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
-            }
-        }
-    }
-}
 
 /// Collects faults; what a faulty value would have meant is filled in, and never used.
 #[derive(Default)]
-struct Faults(Vec<Fault>);
-
-/// What is wrong with a value, and what to do: without flag and value, which the caller knows.
-type Wrong = (String, String);
-
-fn wrong(what: impl Into<String>, hint: impl Into<String>) -> Wrong {
-    (what.into(), hint.into())
+struct Faults<'a> {
+    found: Vec<Fault>,
+    /// Where values stand that were not typed.
+    given: Option<&'a Given>,
 }
 
-impl Faults {
+impl<'a> Faults<'a> {
+    fn of(given: &'a Given) -> Self {
+        Self { found: given.faults.clone(), given: Some(given) }
+    }
+
     /// What `value` means to `parse`; a fault and `None` when it means nothing.
     fn take<T>(
         &mut self,
@@ -75,7 +39,7 @@ impl Faults {
         value: &str,
         parse: impl Fn(&str) -> Result<T, Wrong>,
     ) -> Option<T> {
-        parse(value).map_err(|wrong| self.add(flag, value, wrong)).ok()
+        parse(value).map_err(|wrong| self.add(flag, None, value, wrong)).ok()
     }
 
     /// Every value of a repeatable flag. Lines and items left empty in the environment are nothing.
@@ -85,25 +49,74 @@ impl Faults {
         values: &[String],
         parse: impl Fn(&str) -> Result<T, Wrong>,
     ) -> Vec<T> {
-        let values = values.iter().map(|value| value.trim()).filter(|value| !value.is_empty());
-        values.filter_map(|value| self.take(flag, value, &parse)).collect()
+        self.take_each(flag, values, parse).into_iter().map(|(_, value)| value).collect()
     }
 
-    fn add(&mut self, flag: &'static str, value: &str, (what, hint): Wrong) {
-        self.0.push(Fault { flag, value: value.to_owned(), what, hint });
+    /// The same with each value's number, which [`Faults::add`] takes.
+    fn take_each<T>(
+        &mut self,
+        flag: &'static str,
+        values: &[String],
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Vec<(usize, T)> {
+        let taken = |(at, value)| match parse(value) {
+            Ok(meaning) => Some((at, meaning)),
+            Err(wrong) => {
+                self.add(flag, Some(at), value, wrong);
+                None
+            }
+        };
+        filled(values).filter_map(taken).collect()
     }
 
-    fn finish<T>(self, value: Option<T>) -> Result<T, Vec<Fault>> {
+    /// Something is wrong with the value of a flag; of a repeatable one, with the value of this number.
+    fn add(&mut self, flag: &'static str, at: Option<usize>, value: &str, wrong: Wrong) {
+        let place = self.given.map(|given| given.place(flag, at, None));
+        self.add_at(flag, place, value, wrong);
+    }
+
+    /// Something is wrong with a field of it.
+    fn add_field(&mut self, flag: &'static str, at: usize, field: &Field, wrong: Wrong) {
+        let place = self.given.map(|given| given.place(flag, Some(at), Some(field)));
+        self.add_at(flag, place, field.value.as_deref().unwrap_or_default(), wrong);
+    }
+
+    fn add_at(&mut self, flag: &str, place: Option<Place>, value: &str, (what, hint): Wrong) {
+        let (flag, value) = (flag.to_owned(), value.to_owned());
+        let place = place.unwrap_or_else(|| Place::Flag(flag.clone()));
+        self.found.push(Fault { flag, place, value, what, hint });
+    }
+
+    /// Whether something is wrong with a value of this flag.
+    fn has(&self, flag: &str) -> bool {
+        self.found.iter().any(|fault| fault.flag == flag)
+    }
+
+    fn finish<T>(mut self, value: Option<T>) -> Result<T, Vec<Fault>> {
         match value {
-            Some(value) if self.0.is_empty() => Ok(value),
-            _ => Err(self.0),
+            Some(value) if self.found.is_empty() => Ok(value),
+            _ => {
+                // What was typed in the order of the help, then the file in the order of its lines.
+                self.found.sort_by_key(|fault| match fault.place {
+                    Place::Flag(_) | Place::Variable(_) => 0,
+                    Place::File { line, .. } => 1 + line,
+                });
+                Err(self.found)
+            }
         }
     }
 }
 
+/// The values with something in them, and their numbers.
+fn filled(values: &[String]) -> impl Iterator<Item = (usize, &str)> {
+    let values = values.iter().map(|value| value.trim()).enumerate();
+    values.filter(|(_, value)| !value.is_empty())
+}
+
 /// What `enforcer run` was told.
-pub fn run(args: &RunArgs) -> Result<Config, Vec<Fault>> {
-    let mut faults = Faults::default();
+pub fn run(given: &Given) -> Result<Config, Vec<Fault>> {
+    let args = &given.args;
+    let mut faults = Faults::of(given);
     let enforcement = faults.take("--enforcement", &args.enforcement, policy::enforcement);
     let registry = registry::registry(&args.registry, &args.reading, &mut faults);
     let policy = policy::policy(&args.policy, &mut faults);
@@ -117,8 +130,8 @@ pub fn run(args: &RunArgs) -> Result<Config, Vec<Fault>> {
     let limits = limits::limits(&args.node.map_entries, &mut faults);
     let event_rate = faults.take("--event-rate", &args.node.event_rate, limits::event_rate);
     let has_source = registry.as_ref().is_none_or(|registry| !registry.sources.is_empty());
-    if !has_source && !faults.0.iter().any(|fault| fault.flag == "--registry") {
-        faults.add("--registry", "", registry::none());
+    if !has_source && !given.incomplete && !faults.has("--registry") {
+        faults.add("--registry", None, "", registry::none());
     }
     let config = || {
         Some(Config {
@@ -200,11 +213,15 @@ fn word<T: Copy>(text: &str, known: &[(&str, T)]) -> Result<T, Wrong> {
     })
 }
 
-/// `a, b or c`.
-fn either(words: &[&str]) -> String {
-    match words {
-        [most @ .., last] if !most.is_empty() => format!("{} or {last}", most.join(", ")),
-        words => words.concat(),
+/// A flag that is on or off. Of the environment nothing is off, too.
+fn switch(text: &str) -> Result<bool, Wrong> {
+    let on = ["true", "on", "yes", "1"];
+    let off = ["false", "off", "no", "0", ""];
+    let is = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
+    match (is(&on), is(&off)) {
+        (true, _) => Ok(true),
+        (_, true) => Ok(false),
+        _ => Err(wrong("neither true nor false", "use true or false")),
     }
 }
 

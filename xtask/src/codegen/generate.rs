@@ -1,12 +1,12 @@
 //! The generators: each row of the table makes one committed file.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
 use crate::stop::Stop;
-use crate::tree;
+use crate::{command, tree};
 
 /// One generated file.
 struct Artifact {
@@ -15,10 +15,14 @@ struct Artifact {
     make: fn() -> Result<String>,
 }
 
-const ARTIFACTS: &[Artifact] = &[Artifact {
-    output: "enforcer-user/src/proto/enforcer.admin.v1.rs",
-    make: || messages_and_services("enforcer/admin/v1/admin.proto", "enforcer.admin.v1.rs"),
-}];
+const ARTIFACTS: &[Artifact] = &[
+    Artifact {
+        output: "enforcer-user/src/proto/enforcer.admin.v1.rs",
+        make: || messages_and_services("enforcer/admin/v1/admin.proto", "enforcer.admin.v1.rs"),
+    },
+    Artifact { output: "docs/reference/cli.md", make: || reference("cli") },
+    Artifact { output: "docs/reference/config.md", make: || reference("config") },
+];
 
 /// Writes every file, or only compares.
 pub(super) fn run(check: bool) -> Result<()> {
@@ -41,6 +45,21 @@ pub(super) fn run(check: bool) -> Result<()> {
         }
     }
     if stale == 0 { Ok(()) } else { Err(Stop::Failed.into()) }
+}
+
+/// What `enforcer docs` prints. We start the binary instead of linking it: this tool must build when the agent does not.
+fn reference(name: &str) -> Result<String> {
+    let run = ["run", "--quiet", "-p", "enforcer-user", "--bin", "enforcer", "--", "docs", name];
+    let mut run = command::cargo(run);
+    let line = command::show(&run);
+    let output = run.stderr(Stdio::inherit()).output().with_context(|| format!("starting `{line}`"))?;
+    if !output.status.success() {
+        bail!(
+            "`{line}` failed with {}; `cargo xtask setup` installs what the agent needs to build",
+            output.status
+        );
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("reading what `{line}` printed"))
 }
 
 /// What stands above generated Rust: the lints are for what people write.

@@ -1,6 +1,10 @@
-//! The flags of `enforcer run`.
+//! The flags of `enforcer run`. Each is also a key of the file that `--config` names, by being here: see
+//! [`mod@crate::config::settings`].
 
-use clap::Args;
+// The comments are the help, which is not Markdown.
+#![allow(clippy::doc_markdown)]
+
+use clap::{Args, ValueHint};
 
 use crate::cli::args::words::Words;
 use crate::cli::args::{AdminArgs, PolicyArgs, RegistryArgs};
@@ -9,34 +13,44 @@ use crate::config::defaults;
 /// As typed. Lists from the environment stand one on a line (`--registry`, `--cgroup`, `--workload`) or between commas.
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {
+    /// A YAML file whose keys are the flags below; flags and environment win over it. It is read once, at the start
+    #[arg(long, env = "ENFORCER_CONFIG", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<String>,
+    /// Checks flags, environment and file, prints the configuration as YAML and where each value comes from, and ends
+    #[arg(long)]
+    pub check_config: bool,
     /// The node's switch: deny, only record what would be denied, or look at nothing
     #[arg(long, env = "ENFORCER_ENFORCEMENT", value_name = "MODE", default_value = "audit",
-        value_parser = Words(&["enforce", "audit", "off"]))]
+        value_parser = Words(&["enforce", "audit", "off"]), help_heading = ENFORCEMENT)]
     pub enforcement: String,
-    /// Where the registry comes from: file:PATH, a file or directory that is watched; repeatable
-    #[arg(long, env = "ENFORCER_REGISTRY", value_name = "SOURCE", value_delimiter = '\n')]
-    pub registry: Vec<String>,
     /// Enforces below this cgroup; repeatable
-    #[arg(long, env = "ENFORCER_CGROUP", value_name = "PATH", value_delimiter = '\n')]
+    #[arg(long, env = "ENFORCER_CGROUP", value_name = "PATH", value_delimiter = '\n',
+        value_hint = ValueHint::DirPath, help_heading = ENFORCEMENT)]
     pub cgroup: Vec<String>,
-    /// An identity without Kubernetes; repeatable
-    #[arg(
-        long,
-        env = "ENFORCER_WORKLOAD",
-        value_delimiter = '\n',
-        value_name = "cgroup=PATH,namespace=NS[,name=N][,labels=k=v;k2=v2][,enforcement=MODE]"
-    )]
+    /// An identity without Kubernetes: cgroup=PATH,namespace=NS and, behind a comma each, name=N, labels=k=v;k2=v2,
+    /// enforcement=MODE; repeatable
+    #[arg(long, env = "ENFORCER_WORKLOAD", value_delimiter = '\n', value_name = "WORKLOAD",
+        help_heading = ENFORCEMENT)]
     pub workload: Vec<String>,
     /// What a process below --cgroup without an identity may do
     #[arg(long, env = "ENFORCER_UNKNOWN_WORKLOAD", value_name = "WHAT", default_value = "deny",
-        value_parser = Words(&["deny", "allow"]))]
+        value_parser = Words(&["deny", "allow"]), help_heading = ENFORCEMENT)]
     pub unknown_workload: String,
-    /// Policy.
-    #[command(flatten)]
-    pub policy: PolicyArgs,
+    /// Where the registry comes from: file:PATH, a file or directory that is watched; repeatable
+    #[arg(
+        long,
+        env = "ENFORCER_REGISTRY",
+        value_name = "SOURCE",
+        value_delimiter = '\n',
+        help_heading = "Registry"
+    )]
+    pub registry: Vec<String>,
     /// Registry.
     #[command(flatten)]
     pub reading: RegistryArgs,
+    /// Policy.
+    #[command(flatten)]
+    pub policy: PolicyArgs,
     /// Node.
     #[command(flatten)]
     pub node: NodeArgs,
@@ -45,12 +59,16 @@ pub struct RunArgs {
     pub admin: AdminArgs,
 }
 
+/// The heading of what is enforced where.
+const ENFORCEMENT: &str = "Enforcement";
+
 /// What the agent keeps on this node, and how much.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Node")]
 pub struct NodeArgs {
     /// The bpffs directory for maps and links
-    #[arg(long, env = "ENFORCER_PIN_DIR", value_name = "DIR", default_value = defaults::PIN_DIR)]
+    #[arg(long, env = "ENFORCER_PIN_DIR", value_name = "DIR", default_value = defaults::PIN_DIR,
+        value_hint = ValueHint::DirPath)]
     pub pin_dir: String,
     /// How many entries of a map the compiled registry may take, as in EXACT=1000000; repeatable
     #[arg(long, env = "ENFORCER_MAP_ENTRIES", value_name = "MAP=N", value_delimiter = ',')]

@@ -10,6 +10,9 @@ use clap::{Arg, Command, Error};
 #[derive(Clone, Debug)]
 pub(super) struct Words(pub(super) &'static [&'static str]);
 
+/// A flag that is on or off: `--flag`, or `--flag=false` against a file that turns it on.
+pub(super) const SWITCH: Words = Words(&["true", "false"]);
+
 impl TypedValueParser for Words {
     type Value = String;
 

@@ -26,13 +26,10 @@ const MOST_EVENTS: u64 = 1_000_000;
 pub(super) fn limits(values: &[String], faults: &mut Faults) -> Limits {
     let mut limits = Limits::default();
     let mut set: Vec<&str> = Vec::new();
-    for (map, entries) in faults.take_all("--map-entries", values, entries) {
+    for (at, (map, entries)) in faults.take_each("--map-entries", values, entries) {
         if set.contains(&map) {
-            faults.add(
-                "--map-entries",
-                &format!("{map}={entries}"),
-                wrong("the map is there twice", "keep one"),
-            );
+            let twice = wrong("the map is there twice", "keep one");
+            faults.add("--map-entries", Some(at), &format!("{map}={entries}"), twice);
         }
         set.push(map);
         let limit = match map {

@@ -26,21 +26,30 @@ pub(super) fn domain(text: &str) -> Result<String, Wrong> {
 
 /// `k=v;k2=v2`.
 pub(super) fn labels(text: &str) -> Result<Labels, Wrong> {
-    let hint = "write labels=k=v;k2=v2";
     let mut labels = Labels::new();
     for pair in text.split(';').filter(|pair| !pair.is_empty()) {
         let Some((key, value)) = pair.split_once('=').filter(|(key, _)| !key.is_empty()) else {
-            return Err(wrong(format!("{pair:?} is not a label"), hint));
+            return Err(wrong(format!("{pair:?} is not a label"), "write labels=k=v;k2=v2"));
         };
-        let odd = |c: char| !(c.is_ascii_alphanumeric() || "-_./".contains(c));
-        if let Some(c) = pair.chars().find(|c| odd(*c) && *c != '=').or(value.contains('=').then_some('=')) {
-            return Err(wrong(format!("the label {pair:?} has {c:?} in it"), hint));
-        }
+        label(key, value)?;
         if labels.insert(key.to_owned(), value.to_owned()).is_some() {
             return Err(wrong(format!("the label {key:?} is there twice"), "keep one"));
         }
     }
     Ok(labels)
+}
+
+/// One label. Its key may have a domain in front.
+pub(super) fn label(key: &str, value: &str) -> Result<(), Wrong> {
+    let odd = |c: &char| !(c.is_ascii_alphanumeric() || "-_./".contains(*c));
+    match key.chars().chain(value.chars()).find(odd) {
+        None if key.is_empty() => Err(wrong("a label without a key", "give it one")),
+        None => Ok(()),
+        Some(c) => Err(wrong(
+            format!("the label {key}={value} has {c:?} in it"),
+            "use letters, digits and the signs - _ . /",
+        )),
+    }
 }
 
 fn is_label(text: &str) -> bool {

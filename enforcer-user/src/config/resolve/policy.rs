@@ -6,18 +6,20 @@ use enforcer_core::registry::model::OutboundMode;
 
 use crate::cli::args::PolicyArgs;
 use crate::config::PolicyConfig;
-use crate::config::resolve::{Faults, Wrong, exempt, names, word};
+use crate::config::resolve::{Faults, Wrong, exempt, names, switch, word};
 
 pub(super) fn policy(args: &PolicyArgs, faults: &mut Faults) -> Option<PolicyConfig> {
     let outbound = faults.take("--outbound-traffic-policy", &args.outbound_traffic_policy, outbound_policy);
     let direct = faults.take("--direct-endpoints", &args.direct_endpoints, direct_endpoints);
+    let allow_override = faults.take("--allow-override", &args.allow_override, switch);
+    let any_address = faults.take("--permit-any-address", &args.permit_any_address, switch);
     let exempt = faults.take_all("--allow", &args.allow, exempt::range);
     let exporters = faults.take_all("--trusted-exporters", &args.trusted_exporters, names::namespace);
     Some(PolicyConfig {
         outbound_policy: outbound?,
-        allow_override: args.allow_override,
+        allow_override: allow_override?,
         exempt,
-        permit_any_address: args.permit_any_address,
+        permit_any_address: any_address?,
         direct_endpoints: direct?,
         trusted_exporters: (!exporters.is_empty()).then_some(exporters),
     })

@@ -17,10 +17,10 @@ pub(super) fn registry(
     faults: &mut Faults,
 ) -> Option<RegistryConfig> {
     let mut known = Vec::new();
-    for (source, text) in faults.take_all("--registry", sources, |text| Ok((source(text)?, text.to_owned())))
-    {
+    for (at, source) in faults.take_each("--registry", sources, source) {
         if known.contains(&source) {
-            faults.add("--registry", &text, wrong("the source is there twice", "keep one"));
+            let twice = wrong("the source is there twice", "keep one");
+            faults.add("--registry", Some(at), sources[at].trim(), twice);
         } else {
             known.push(source);
         }

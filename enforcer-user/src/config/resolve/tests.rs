@@ -1,11 +1,11 @@
 //! What can be typed, and what becomes of it.
 
-use clap::Parser as _;
+use clap::{ArgMatches, Args as _, Command};
 use enforcer_common::mode::Enforcement;
 use enforcer_core::policy::budget::Limits;
 
 use super::*;
-use crate::cli::{Cli, Command};
+use crate::cli::args::run::RunArgs;
 use crate::config::RegistrySource;
 
 /// Resolves the flags of `enforcer run`, beside a registry unless they have one.
@@ -16,9 +16,13 @@ fn resolve(flags: &[&str]) -> Result<Config, Vec<String>> {
 }
 
 fn resolve_bare(flags: &[&str]) -> Result<Config, Vec<String>> {
-    let cli = Cli::try_parse_from([&["enforcer", "run"], flags].concat()).unwrap();
-    let Command::Run(args) = cli.command else { unreachable!("run was typed") };
-    run(&args).map_err(|faults| faults.iter().map(ToString::to_string).collect())
+    let given = Given::merge(&typed(flags), None).unwrap();
+    run(&given).map_err(|faults| faults.iter().map(ToString::to_string).collect())
+}
+
+fn typed(flags: &[&str]) -> ArgMatches {
+    let command = RunArgs::augment_args(Command::new("run").no_binary_name(true));
+    command.try_get_matches_from(flags).unwrap()
 }
 
 #[test]
@@ -95,12 +99,15 @@ fn faults() {
         ("--workload=namespace=a", "--workload \"namespace=a\": no cgroup; add cgroup=PATH"),
         ("--workload=cgroup=/a", "--workload \"cgroup=/a\": no namespace; add namespace=NS"),
         ("--workload=cgroup=a,namespace=b", "--workload \"cgroup=a,namespace=b\": cgroup: the path is not absolute"),
-        ("--workload=cgroup=/a,namespace=b,interface=eth0", "--workload \"cgroup=/a,namespace=b,interface=eth0\": this version has no interfaces"),
-        ("--workload=cgroup=/a,namespace=b,x=y", "--workload \"cgroup=/a,namespace=b,x=y\": no field is called \"x\"; use cgroup, namespace, name, labels or enforcement"),
-        ("--workload=cgroup=/a,namespace=b,labels=x", "--workload \"cgroup=/a,namespace=b,labels=x\": \"x\" is not a label"),
-        ("--workload=cgroup=/a,namespace=b,labels=x=y;x=z", "--workload \"cgroup=/a,namespace=b,labels=x=y;x=z\": the label \"x\" is there twice"),
+        ("--workload=cgroup=/a,namespace=b,interface=eth0", "--workload \"cgroup=/a,namespace=b,interface=eth0\": interface: this version has no interfaces"),
+        ("--workload=cgroup=/a,namespace=b,x=y", "--workload \"cgroup=/a,namespace=b,x=y\": x: no such field; use cgroup, namespace, name, labels or enforcement"),
+        ("--workload=cgroup=/a,namespace=b,labels=x", "--workload \"cgroup=/a,namespace=b,labels=x\": labels: \"x\" is not a label"),
+        ("--workload=cgroup=/a,namespace=b,labels=x=y;x=z", "--workload \"cgroup=/a,namespace=b,labels=x=y;x=z\": labels: the label \"x\" is there twice"),
         ("--workload=cgroup=/a,namespace=b,enforcement=no", "--workload \"cgroup=/a,namespace=b,enforcement=no\": enforcement: not one of"),
-        ("--workload=cgroup=/a,namespace=b,name=", "--workload \"cgroup=/a,namespace=b,name=\": name is empty"),
+        ("--workload=cgroup=/a,namespace=b,name=", "--workload \"cgroup=/a,namespace=b,name=\": name: empty"),
+        ("--workload=cgroup=/a,namespace=b,nmae=x", "--workload \"cgroup=/a,namespace=b,nmae=x\": nmae: no such field; did you mean name?"),
+        ("--workload=cgroup=/a,namespace=b,name=x,name=y", "--workload \"cgroup=/a,namespace=b,name=x,name=y\": name: there twice"),
+        ("--allow-override=maybe", "--allow-override \"maybe\": neither true nor false; use true or false"),
         ("--workload=cgroup=/a,namespace=b\ncgroup=/a/,namespace=c", "--workload \"cgroup=/a/,namespace=c\": the cgroup /a has an identity already"),
     ] {
         let faults = resolve(&[flag]).unwrap_err();
@@ -121,6 +128,29 @@ fn every_fault_is_reported_at_once() {
 fn a_workload_outside_every_cgroup_is_a_fault() {
     let faults = resolve(&["--cgroup=/a", "--workload=cgroup=/ab,namespace=x"]).unwrap_err();
     assert!(faults[0].contains("the cgroup /ab is not below any --cgroup"), "{faults:?}");
+}
+
+/// Also of one workload.
+#[test]
+fn every_field_of_a_workload_is_looked_at() {
+    let faults = resolve(&["--workload=cgroup=a,namespace=B,enforcement=x"]).unwrap_err();
+    let fields: Vec<_> = faults.iter().map(|fault| fault.split(": ").nth(1).unwrap()).collect();
+    assert_eq!(fields, ["cgroup", "namespace", "enforcement"], "{faults:?}");
+}
+
+/// What is on in a file or the environment can be turned off by a flag.
+#[test]
+fn switches_take_a_value() {
+    for (flag, expected) in [
+        ("--allow-override", true),
+        ("--allow-override=true", true),
+        ("--allow-override=YES", true),
+        ("--allow-override=0", false),
+        ("--allow-override=false", false),
+        ("--allow-override=", false),
+    ] {
+        assert_eq!(resolve(&[flag]).unwrap().policy.allow_override, expected, "{flag}");
+    }
 }
 
 #[test]
@@ -166,7 +196,7 @@ fn a_question_without_the_agent_names_a_workload() {
     assert_eq!(named.labels.get("app").map(String::as_str), Some("cart"));
     for (text, expected) in [
         ("shop/cart", "\"shop/cart\" is not key=value"),
-        ("cgroup=/a", "a cgroup is known to the running agent only"),
+        ("cgroup=/a,namespace=b", "cgroup: a cgroup is known to the running agent only"),
         ("name=x", "no namespace"),
     ] {
         assert_eq!(workload::name(text).unwrap_err().0, expected, "{text}");
