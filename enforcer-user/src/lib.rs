@@ -13,6 +13,7 @@ pub mod dataplane;
 pub mod flows;
 pub mod identity;
 pub mod lifecycle;
+pub mod logging;
 pub mod proto;
 pub mod sources;
 pub mod status;

@@ -4,6 +4,7 @@
 mod exempt;
 mod limits;
 mod names;
+mod observe;
 mod policy;
 mod registry;
 mod workload;
@@ -116,6 +117,8 @@ pub fn run(args: &RunArgs) -> Result<Config, Vec<Fault>> {
     let admin = faults.take("--admin", &args.admin.admin, absolute);
     let limits = limits::limits(&args.node.map_entries, &mut faults);
     let event_rate = faults.take("--event-rate", &args.node.event_rate, limits::event_rate);
+    let metrics = faults.take("--metrics", &args.metrics.metrics, observe::metrics);
+    let log = observe::log(&args.log, &mut faults);
     let has_source = registry.as_ref().is_none_or(|registry| !registry.sources.is_empty());
     if !has_source && !faults.0.iter().any(|fault| fault.flag == "--registry") {
         faults.add("--registry", "", registry::none());
@@ -132,6 +135,8 @@ pub fn run(args: &RunArgs) -> Result<Config, Vec<Fault>> {
             admin: admin?,
             limits,
             event_rate: event_rate?,
+            metrics: metrics?,
+            log: log?,
         })
     };
     let config = config();
