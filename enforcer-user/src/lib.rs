@@ -11,6 +11,7 @@ pub mod config;
 pub mod controller;
 pub mod dataplane;
 pub mod flows;
+pub mod http;
 pub mod identity;
 pub mod lifecycle;
 pub mod logging;

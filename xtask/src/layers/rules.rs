@@ -73,6 +73,8 @@ const PATH_RULES: &[PathRule] = &[
     PathRule { within: &["enforcer-user/src/"], in_tests: true, paths: &["crate::proto"],
         except: &["enforcer-user/src/admin", "enforcer-user/src/cli", "enforcer-user/src/proto"],
         why: "generated types stay where the wire is; the rest speaks core's words" },
+    PathRule { within: &["enforcer-user/src/"], in_tests: true, paths: &["hyper"], except: &["enforcer-user/src/http"],
+        why: "one part serves HTTP; the others give it text and plain values" },
     PathRule { within: &["enforcer-user/src/dataplane"], except: &[], in_tests: true, paths: &["tonic", "kube"],
         why: "the dataplane knows the kernel and nobody's protocol" },
     PathRule { within: &["enforcer-user/src/"], in_tests: true, paths: &["crate::app"],
@@ -93,7 +95,7 @@ struct Peers {
 const PEERS: &[Peers] = &[
     Peers {
         modules: &["crate::admin", "crate::controller", "crate::dataplane", "crate::dns", "crate::flows",
-            "crate::identity", "crate::proxy_xds", "crate::sources", "crate::xds"],
+            "crate::http", "crate::identity", "crate::proxy_xds", "crate::sources", "crate::xds"],
         contracts: &[
             ("crate::controller", "crate::dataplane::Dataplane", "the trait it drives"),
             ("crate::controller", "crate::dataplane::NodeSettings", "plain values of that trait"),
