@@ -6,6 +6,8 @@
 //! the kernel's: a hash element is 48 bytes of bookkeeping plus key and value rounded up to 8, a trie node 40 plus
 //! key and value, and at worst one intermediate node for each.
 
+use crate::names::map;
+
 /// Entries of a map per entry of the registry's limit.
 pub const HEADROOM: u32 = 2;
 
@@ -30,3 +32,14 @@ pub const EVENTS_BYTES: u32 = 1 << 20;
 pub const REPLIES_PER_SOCKET: usize = 16;
 /// Backend slots of one rule: weights are approximated within it.
 pub const SLOTS_PER_RULE: usize = 1_024;
+
+/// Bytes of kernel memory of one entry of `map`, by the same arithmetic; 0 for maps whose size is fixed.
+pub fn entry_bytes(map_name: &str) -> u64 {
+    match map_name {
+        map::WORKLOADS | map::CLASS_RULES | map::ANY_RULES | map::RULE_HITS => 64,
+        map::EXACT => 80,
+        map::PREFIXES => 160,
+        map::BACKENDS => 96,
+        _ => 0,
+    }
+}

@@ -1,11 +1,15 @@
 //! The composition root: builds the parts of the agent and connects them. Decides nothing.
 
+mod view;
+
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use tokio::sync::{mpsc, oneshot, watch};
+use enforcer_core::registry::Registry;
+use tokio::sync::{mpsc, watch};
 
 use crate::admin::server::{self, Parts};
 use crate::config::{Config, RegistrySource, StaticWorkload};
@@ -13,11 +17,11 @@ use crate::controller::{Applied, Controller, Event, QUEUE};
 use crate::dataplane::Kernel;
 use crate::dataplane::counters::Counters;
 use crate::dataplane::ring::EventRing;
-use crate::flows::FlowStore;
 use crate::identity::{self, Roster};
 use crate::lifecycle::{Supervisor, stop_signal};
 use crate::sources::files::FileSource;
-use crate::status::Status;
+use crate::{http, metrics};
+use view::View;
 
 /// How often cgroups are looked at, and classes reaped.
 const TICK: Duration = Duration::from_secs(1);
@@ -26,11 +30,15 @@ const DRAIN: Duration = Duration::from_secs(2);
 
 /// Runs the agent until a signal ends it. Whatever fails before the end of [`Controller::start`] leaves in force what was.
 pub async fn run(config: Config) -> Result<()> {
+    let metrics::Build { version, commit, abi, kernel_object } = view::build();
+    tracing::info!(version, commit, abi, kernel_object, "the agent starts");
     check_cgroups(&config)?;
     let sources = read_sources(&config)?;
+    let mut tasks = Supervisor::default();
+    let pages = serve_http(config.metrics, &mut tasks).await?;
     let kernel = Kernel::load(&config.pin_dir, &config.limits)?;
     let pins = kernel.pins().clone();
-    let (counters, ring) = (Arc::new(Counters::open(&pins)?), EventRing::open(&pins)?);
+    let (counters, ring) = (Counters::open(&pins)?, EventRing::open(&pins)?);
     let admin_socket = config.admin.clone();
     let snapshots = (0..).zip(&sources).map(|(index, source)| source.snapshot(index)).collect();
     let (roots, workloads) = (config.cgroups.clone(), config.workloads.clone());
@@ -39,39 +47,51 @@ pub async fn run(config: Config) -> Result<()> {
     let (controller, applied) = tokio::task::block_in_place(start)?;
 
     let (events, queue) = mpsc::channel(QUEUE);
-    let flows = Arc::new(FlowStore::default());
-    let mut tasks = Supervisor::default();
+    let view = Arc::new(View::new(applied.clone(), counters));
     tasks.essential("controller", controller.run(queue));
     tasks.essential("clock", tick(events.clone()));
     tasks.essential("cgroup watch", watch_cgroups(roster, roots, workloads, events.clone()));
-    tasks.essential("event reader", read_events(ring, Arc::clone(&flows)));
+    tasks.essential("event reader", read_events(ring, Arc::clone(&view)));
     for (index, source) in (0..).zip(sources) {
         tasks.essential("registry watch", watch_source(source, index, events.clone()));
     }
     let (questions, asked) = mpsc::channel(QUEUE);
     tasks.essential("question queue", forward(asked, events, Event::Question));
-    let parts = Parts {
-        questions,
-        status: Arc::new({
-            let applied = applied.clone();
-            move || status(&applied, &counters, &flows)
-        }),
-        registry: registry_of(applied, &mut tasks),
-    };
-    let (stop, stopped) = oneshot::channel::<()>();
-    let mut admin = tokio::spawn(server::serve(admin_socket, parts, async { drop(stopped.await) }));
+    let registry = registry_of(applied, &mut tasks);
+    // Nobody else fills it.
+    let _ = pages.set(http_parts(&view, registry.clone()));
+    let parts = Parts { questions, status: Arc::new(move || view.status()), registry };
+    tasks.server("admin socket", |stop| server::serve(admin_socket, parts, stop.told()));
     let ended = tokio::select! {
         signal = stop_signal() => {
-            tracing::info!("{}: the agent ends, enforcement stays as it is", signal?);
+            tracing::info!(signal = signal?, "the agent ends; enforcement stays as it is");
             Ok(())
         }
         ended = tasks.first_end() => ended,
-        ended = &mut admin => return ended.context("the admin socket panicked")?.context("the admin socket failed"),
     };
-    // The socket goes with the agent; whoever still waits for an answer has had his time.
-    drop(stop);
-    let _ = tokio::time::timeout(DRAIN, admin).await;
+    // Sockets go with the agent; whoever still waits for an answer has had his time.
+    tasks.drain(DRAIN).await;
     ended
+}
+
+/// Takes the address before anything in the kernel is changed, and answers from now on that the agent lives.
+async fn serve_http(address: Option<SocketAddr>, tasks: &mut Supervisor) -> Result<http::Later> {
+    let pages = http::Later::default();
+    if let Some(address) = address {
+        let endpoint = http::Endpoint::bind(address).await?;
+        let parts = Arc::clone(&pages);
+        tasks.server("metrics endpoint", |stop| endpoint.serve(parts, stop.told()));
+    }
+    Ok(pages)
+}
+
+fn http_parts(view: &Arc<View>, registry: watch::Receiver<Arc<Registry>>) -> http::Parts {
+    let (metrics, readiness) = (Arc::clone(view), Arc::clone(view));
+    http::Parts {
+        metrics: Box::new(move |accept| metrics.metrics(accept)),
+        readiness: Box::new(move || readiness.readiness()),
+        registry,
+    }
 }
 
 /// Every cgroup must be there at the start: all faults at once.
@@ -126,9 +146,9 @@ async fn watch_cgroups(
     }
 }
 
-async fn read_events(mut ring: EventRing, flows: Arc<FlowStore>) -> Result<()> {
+async fn read_events(mut ring: EventRing, view: Arc<View>) -> Result<()> {
     loop {
-        ring.drain(|event| flows.record(event)).await.context("cannot read flow events")?;
+        ring.drain(|event| view.record(event)).await.context("cannot read flow events")?;
     }
 }
 
@@ -153,7 +173,7 @@ async fn forward<T>(
 fn registry_of(
     mut applied: watch::Receiver<Arc<Applied>>,
     tasks: &mut Supervisor,
-) -> watch::Receiver<Arc<enforcer_core::registry::Registry>> {
+) -> watch::Receiver<Arc<Registry>> {
     let (send, receive) = watch::channel(Arc::clone(&applied.borrow_and_update().registry));
     tasks.essential("registry publisher", async move {
         while applied.changed().await.is_ok() {
@@ -162,25 +182,4 @@ fn registry_of(
         bail!("the controller is gone")
     });
     receive
-}
-
-/// What the controller published, with the counters of this moment.
-fn status(applied: &watch::Receiver<Arc<Applied>>, counters: &Counters, flows: &FlowStore) -> Status {
-    let applied = Arc::clone(&applied.borrow());
-    let suppressed = counters.suppressed();
-    let mut status = applied.status.clone();
-    if !status.attached.is_empty() {
-        status.enforcement = counters.enforcement().to_string();
-    }
-    status.decisions = counters.decisions();
-    status.events_suppressed = suppressed.values().sum();
-    for workload in &mut status.workloads {
-        let id = applied
-            .names
-            .iter()
-            .find(|(_, name)| **name == format!("{}/{}", workload.namespace, workload.name));
-        workload.events_suppressed = id.and_then(|(id, _)| suppressed.get(id)).copied().unwrap_or(0);
-    }
-    status.denials = flows.denials(|cgroup| applied.names.get(&cgroup).cloned());
-    status
 }

@@ -1,7 +1,7 @@
 //! What the agent was told, resolved: only valid values.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use enforcer_common::mode::Enforcement;
@@ -126,6 +126,29 @@ pub struct Config {
     pub limits: Limits,
     /// Events per second and workload.
     pub event_rate: u64,
+    /// Where metrics and probes are answered, if anywhere.
+    pub metrics: Option<SocketAddr>,
+    /// The log.
+    pub log: LogConfig,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// What is logged.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LogConfig {
+    /// How lines look.
+    pub format: LogFormat,
+    /// Which are written: valid filter directives.
+    pub directives: String,
 }
 
 /// Defaults that more than one command knows.
@@ -134,6 +157,8 @@ pub mod defaults {
     pub const PIN_DIR: &str = "/sys/fs/bpf/enforcer";
     /// `--admin`
     pub const ADMIN: &str = "/run/enforcer/admin.sock";
+    /// `--metrics`
+    pub const METRICS: &str = "127.0.0.1:15090";
     /// `--cluster-id`
     pub const CLUSTER_ID: &str = "Kubernetes";
     /// `--cluster-domain`

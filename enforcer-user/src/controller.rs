@@ -5,6 +5,7 @@
 
 mod answer;
 mod publish;
+mod report;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::config::Config;
 use crate::dataplane::{Dataplane, NodeSettings};
 use crate::identity::{Identified, Roster};
 use crate::sources::Snapshot;
+use crate::status::updates::{Outcome, Updates};
 
 pub use publish::Applied;
 
@@ -80,6 +82,8 @@ pub struct Controller<D> {
     /// Somebody has taken the programs off: this agent enforces nothing any more, and does not put them back.
     lifted: bool,
     revision: u64,
+    updates: Updates,
+    report: report::Report,
     publish: watch::Sender<Arc<Applied>>,
 }
 
@@ -108,6 +112,8 @@ impl<D: Dataplane> Controller<D> {
             fault: None,
             lifted: false,
             revision: 0,
+            updates: Updates::default(),
+            report: report::Report::default(),
             publish,
         };
         let (registry, problems) = controller.build();
@@ -121,6 +127,7 @@ impl<D: Dataplane> Controller<D> {
             );
         }
         controller.switch_on()?;
+        controller.updates.count(now.elapsed(), Outcome::Applied);
         controller.publish();
         Ok((controller, applied))
     }
@@ -145,6 +152,13 @@ impl<D: Dataplane> Controller<D> {
     fn take(&mut self, event: Event) -> bool {
         match event {
             Event::Source(snapshot) => {
+                tracing::debug!(
+                    source = snapshot.index,
+                    objects = snapshot.objects.len(),
+                    problems = snapshot.problems.len(),
+                    stale_files = snapshot.stale_files.len(),
+                    "a source has changed"
+                );
                 let last = self.sources.get(&snapshot.index).map_or(0, |state| state.revision);
                 let state = SourceState { revision: last + 1, since: Instant::now(), snapshot };
                 self.sources.insert(state.snapshot.index, state);
@@ -169,7 +183,6 @@ impl<D: Dataplane> Controller<D> {
             return false;
         }
         if !self.dataplane.is_intact() {
-            tracing::warn!("somebody has detached: nothing is enforced until this agent is started again");
             self.lifted = true;
             self.publish();
             return false;
@@ -177,6 +190,7 @@ impl<D: Dataplane> Controller<D> {
         let ops = self.compiler.reap(self.started.elapsed());
         if let Err(error) = self.dataplane.apply(&ops) {
             self.fault = Some(format!("{error:#}"));
+            self.report.fault(self.fault.as_deref());
         }
         if !ops.is_empty() {
             // How full the maps are has changed.
@@ -192,17 +206,26 @@ impl<D: Dataplane> Controller<D> {
         if self.lifted {
             return;
         }
+        let begun = Instant::now();
         let (registry, problems) = self.build();
         self.problems = problems;
         let result = self.apply(&registry).or_else(|error| {
-            tracing::error!("cannot apply the registry: {error:#}; trying again over what the maps hold");
+            // While it lasts it is said once, as the fault.
+            if self.fault.is_none() {
+                let error = format!("{error:#}");
+                tracing::warn!(error, "cannot apply the registry; trying again over what the maps hold");
+            }
             self.start_over(&registry)
         });
         let result = result.and_then(|()| self.switch_on());
-        if let Err(error) = &result {
-            tracing::error!("cannot bring the registry into the kernel: {error:#}; trying again in a second");
-        }
         self.fault = result.err().map(|error| format!("{error:#}"));
+        let outcome = match self.fault {
+            Some(_) => Outcome::Failed,
+            None if !self.refused.is_empty() => Outcome::Refused,
+            None => Outcome::Applied,
+        };
+        self.updates.count(begun.elapsed(), outcome);
+        self.report.fault(self.fault.as_deref());
         self.publish();
     }
 
@@ -253,13 +276,7 @@ impl<D: Dataplane> Controller<D> {
                     );
                 }
             }
-            Err(problems) => {
-                // At the start it is the error that ends the agent.
-                for problem in problems.iter().filter(|_| self.revision > 0) {
-                    tracing::warn!("{problem}");
-                }
-                self.refused = problems;
-            }
+            Err(problems) => self.refused = problems,
         }
         Ok(())
     }
@@ -281,7 +298,9 @@ impl<D: Dataplane> Controller<D> {
         if self.dataplane.attached() == targets {
             return Ok(());
         }
-        self.dataplane.attach(&targets)
+        self.dataplane.attach(&targets)?;
+        tracing::info!(cgroups = targets.len(), "programs attached");
+        Ok(())
     }
 }
 

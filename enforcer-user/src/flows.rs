@@ -11,7 +11,7 @@ use nix::time::{ClockId, clock_gettime};
 use crate::status::Denial;
 
 /// Denials that are kept; older ones go.
-const KEPT: usize = 1_000;
+pub const KEPT: usize = 1_000;
 
 /// The last denials.
 #[derive(Debug, Default)]
@@ -30,6 +30,11 @@ impl FlowStore {
             denials.pop_back();
         }
         denials.push_front(event);
+    }
+
+    /// How many denials are kept now.
+    pub fn kept(&self) -> usize {
+        self.denials.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// The last denials, the newest first. `name` gives the name of a workload by its cgroup.

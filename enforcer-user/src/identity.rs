@@ -1,5 +1,6 @@
 //! Who runs here: from the configured workloads to the cgroups that the kernel knows.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -70,6 +71,8 @@ pub struct Roster {
     pub workloads: Vec<Identified>,
     /// The topmost cgroups.
     pub attach: Vec<Cgroup>,
+    /// Paths that could not be looked at: taken to be as they were.
+    pub unreadable: BTreeSet<PathBuf>,
 }
 
 /// A configured workload, and its cgroup while there is one.
@@ -87,11 +90,15 @@ impl Roster {
     pub fn look(last: &Self, roots: &[PathBuf], workloads: &[StaticWorkload]) -> Self {
         let known = last.roots.iter().chain(last.workloads.iter().filter_map(|known| known.cgroup.as_ref()));
         let known: Vec<&Cgroup> = known.collect();
-        let look = |path: &Path| match cgroup(path) {
+        let mut unreadable = BTreeSet::new();
+        let mut look = |path: &Path| match cgroup(path) {
             Ok(cgroup) => Some(cgroup),
             Err(_) if is_gone(path) => None,
             Err(error) => {
-                tracing::warn!("{error:#}; it is taken to be as it was");
+                if unreadable.insert(path.to_path_buf()) && !last.unreadable.contains(path) {
+                    let error = format!("{error:#}");
+                    tracing::warn!(cgroup = %path.display(), error, "cannot look at a cgroup; it is taken to be as it was");
+                }
                 let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
                 known.iter().find(|cgroup| cgroup.path == path).copied().cloned()
             }
@@ -103,7 +110,7 @@ impl Roster {
         let workloads: Vec<Identified> = workloads.collect();
         let there = workloads.iter().filter_map(|identified| identified.cgroup.clone());
         let attach = topmost(roots.iter().cloned().chain(there).collect());
-        Self { roots, workloads, attach }
+        Self { roots, workloads, attach, unreadable }
     }
 }
 

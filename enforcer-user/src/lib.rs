@@ -2,7 +2,8 @@
 //!
 //! `cli` says what can be typed, [`config`] what it means; [`app`] wires the parts of the agent: [`sources`] tell the
 //! [`controller`] of objects, it compiles them and gives operations to the [`dataplane`], the only part that knows
-//! the kernel; [`flows`] keeps what the kernel tells; [`admin`] answers the command line.
+//! the kernel; [`flows`] keeps what the kernel tells; [`admin`] answers the command line, [`http`] probes and scrapers,
+//! the latter with [`metrics`].
 
 pub mod admin;
 pub mod app;
@@ -11,8 +12,11 @@ pub mod config;
 pub mod controller;
 pub mod dataplane;
 pub mod flows;
+pub mod http;
 pub mod identity;
 pub mod lifecycle;
+pub mod logging;
+pub mod metrics;
 pub mod proto;
 pub mod sources;
 pub mod status;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::FromArgMatches as _;
 use enforcer_user::cli::output::ClosedPipe;
 use enforcer_user::cli::{self, Answer, Cli};
+use enforcer_user::logging::Logged;
 
 /// The answer is no: denied, invalid, not ready, not found.
 const NO: u8 = 1;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         Ok(Answer::No) => ExitCode::from(NO),
         // Whoever read the output has seen enough.
         Err(error) if error.is::<ClosedPipe>() => ExitCode::SUCCESS,
+        Err(error) if error.is::<Logged>() => ExitCode::from(FAILURE),
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "error: {error:#}");
             ExitCode::from(FAILURE)

@@ -1,6 +1,8 @@
 //! What the agent says of itself: one snapshot, made after every change that reached the kernel. Serialised as it is by
 //! `enforcer status -o json`; the field names are stable.
 
+pub mod updates;
+
 use enforcer_core::problem::Problem;
 use serde::{Deserialize, Serialize};
 

@@ -34,7 +34,7 @@ pub struct RunningAgent {
 }
 
 impl RunningAgent {
-    /// Starts `enforcer run` with `arguments`, the world's pin directory and its admin socket.
+    /// Starts `enforcer run` with `arguments`, the world's pin directory and its admin socket, without metrics.
     pub fn start(world: &World, arguments: &[String], until: Until) -> Result<Self> {
         let log = world.directory().join("agent.log");
         let file =
@@ -112,10 +112,11 @@ impl Drop for RunningAgent {
     }
 }
 
-/// `--pin-dir` and `--admin`.
-pub fn own_arguments(world: &World) -> [String; 4] {
+/// `--pin-dir` and `--admin`, and no metrics: two agents of one world would want the same port.
+pub fn own_arguments(world: &World) -> [String; 6] {
     let text = |path: &Path| path.to_string_lossy().into_owned();
-    ["--pin-dir".to_owned(), text(&world.pin_dir()), "--admin".to_owned(), text(&world.admin())]
+    let (pins, admin) = (text(&world.pin_dir()), text(&world.admin()));
+    ["--pin-dir", &pins, "--admin", &admin, "--metrics", "off"].map(str::to_owned)
 }
 
 /// `enforcer status -o json`.

@@ -46,7 +46,8 @@ pub fn export(registry: &Registry) -> Value {
     registry.services.iter().map(|service| record(service)).collect()
 }
 
-fn record(service: &Service) -> Value {
+/// One record of it.
+pub fn record(service: &Service) -> Value {
     let mut record = Map::new();
     let mut put = |key: &str, value: Value| record.insert(key.to_owned(), value);
     put("Attributes", attributes(service));

@@ -2,7 +2,6 @@
 
 use clap::{Arg, Command};
 
-use crate::cli::run::LOG;
 use crate::config::defaults;
 
 /// What exit code 1 of a command says. A command that is not here has no such answer.
@@ -14,14 +13,8 @@ pub(super) const NO: &[(&str, &str)] = &[
 ];
 
 /// Variables that are no flags: name, what they say, and the only command that heeds them, if it is one.
-pub(super) const VARIABLES: &[(&str, &str, Option<&str>)] = &[
-    (
-        LOG,
-        "which log lines the agent writes: debug, or enforcer_user::sources=trace; info when not set",
-        Some("run"),
-    ),
-    ("NO_COLOR", "no colours, when set to anything", None),
-];
+pub(super) const VARIABLES: &[(&str, &str, Option<&str>)] =
+    &[("NO_COLOR", "no colours, when set to anything", None)];
 
 /// How variables say what flags say.
 pub(super) const AS_VARIABLES: &str = "A flag that was typed wins over its variable. In a variable, values of --registry, \

@@ -4,6 +4,7 @@
 mod exempt;
 mod limits;
 mod names;
+mod observe;
 mod policy;
 mod registry;
 mod workload;
@@ -129,6 +130,8 @@ pub fn run(given: &Given) -> Result<Config, Vec<Fault>> {
     let admin = faults.take("--admin", &args.admin.admin, absolute);
     let limits = limits::limits(&args.node.map_entries, &mut faults);
     let event_rate = faults.take("--event-rate", &args.node.event_rate, limits::event_rate);
+    let metrics = faults.take("--metrics", &args.metrics.metrics, observe::metrics);
+    let log = observe::log(&args.log, &mut faults);
     let has_source = registry.as_ref().is_none_or(|registry| !registry.sources.is_empty());
     if !has_source && !given.incomplete && !faults.has("--registry") {
         faults.add("--registry", None, "", registry::none());
@@ -145,6 +148,8 @@ pub fn run(given: &Given) -> Result<Config, Vec<Fault>> {
             admin: admin?,
             limits,
             event_rate: event_rate?,
+            metrics: metrics?,
+            log: log?,
         })
     };
     let config = config();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use enforcer_common::key::CgroupId;
 use enforcer_common::mode::{Enforcement, OutboundPolicy};
@@ -12,6 +13,7 @@ use enforcer_core::registry::Registry;
 use crate::config::RegistrySource;
 use crate::controller::{Controller, SourceState};
 use crate::dataplane::Dataplane;
+use crate::status::updates::Updates;
 use crate::status::{MapStatus, SourceStatus, Status, WorkloadStatus};
 
 /// What the kernel holds, for readers. Counters are not in it: they are read when somebody looks.
@@ -23,11 +25,26 @@ pub struct Applied {
     pub names: BTreeMap<CgroupId, String>,
     /// Everything that the controller knows of itself.
     pub status: Status,
+    /// What its updates took.
+    pub updates: Updates,
+    /// When that was; ages in it are of then.
+    pub at: Option<Instant>,
+}
+
+impl Applied {
+    /// Seconds since it was published: what ages in it have to be raised by.
+    pub fn age_seconds(&self) -> u64 {
+        self.at.map_or(0, |at| at.elapsed().as_secs())
+    }
 }
 
 impl<D: Dataplane> Controller<D> {
-    /// Publishes.
-    pub(super) fn publish(&self) {
+    /// Publishes, and logs what is new of problems and readiness.
+    pub(super) fn publish(&mut self) {
+        let status = self.status();
+        self.report.problems(&status.problems);
+        let (policy, _) = self.node_policy();
+        self.report.readiness(status.ready, &self.lasting_reasons(policy));
         let names = self.roster.workloads.iter().filter_map(|identified| {
             let cgroup = identified.cgroup.as_ref()?;
             Some((cgroup.id, identified.full_name()))
@@ -35,7 +52,9 @@ impl<D: Dataplane> Controller<D> {
         self.publish.send_replace(Arc::new(Applied {
             registry: Arc::clone(self.compiler.registry()),
             names: names.collect(),
-            status: self.status(),
+            status,
+            updates: self.updates.clone(),
+            at: Some(Instant::now()),
         }));
     }
 
@@ -79,6 +98,14 @@ impl<D: Dataplane> Controller<D> {
     }
 
     fn not_ready(&self, policy: OutboundPolicy) -> Vec<String> {
+        let mut reasons = self.lasting_reasons(policy);
+        reasons.extend(self.refused.iter().map(|problem| problem.message.clone()));
+        reasons.extend(self.fault.clone());
+        reasons
+    }
+
+    /// Those that are neither problems nor the fault.
+    fn lasting_reasons(&self, policy: OutboundPolicy) -> Vec<String> {
         let mut reasons = Vec::new();
         if self.lifted {
             reasons.push(
@@ -95,8 +122,6 @@ impl<D: Dataplane> Controller<D> {
         reasons.extend(gone.map(|identified| {
             format!("the cgroup of a workload is not there: {}", identified.workload.cgroup.display())
         }));
-        reasons.extend(self.refused.iter().map(|problem| problem.message.clone()));
-        reasons.extend(self.fault.clone());
         reasons
     }
 

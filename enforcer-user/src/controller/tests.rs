@@ -70,6 +70,8 @@ fn config(limits: Limits) -> Config {
         admin: "unused".into(),
         limits,
         event_rate: 100,
+        metrics: None,
+        log: crate::config::LogConfig::default(),
     }
 }
 
@@ -111,6 +113,8 @@ fn a_registry_that_does_not_fit_leaves_the_last_one_in_force_and_says_why() {
     assert_eq!(verdict(&controller, "192.0.2.2:80"), "deny");
     let not_ready = applied.borrow().status.not_ready.clone();
     assert!(not_ready[0].contains("2 entries of the map EXACT, 1 more than its limit of 1"), "{not_ready:?}");
+    let updates = applied.borrow().updates.clone();
+    assert_eq!((updates.refused, updates.failed, updates.spread.iter().sum::<u64>()), (1, 0, 2));
     tell(&mut controller, Event::Source(snapshot(&format!("{POLICY}{}", entry("b", "192.0.2.2")))));
     assert_eq!(verdict(&controller, "192.0.2.2:80"), "allow");
     assert!(applied.borrow().status.ready);

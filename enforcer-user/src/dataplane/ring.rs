@@ -25,15 +25,13 @@ impl EventRing {
         Ok(Self { ring: ring.map_err(io::Error::from).context("cannot wait for events")? })
     }
 
-    /// Waits for events and gives each to `sink`. Records of another size than this ABI's event are dropped: no program of
-    /// ours sends them.
-    pub async fn drain(&mut self, mut sink: impl FnMut(FlowEvent)) -> io::Result<()> {
+    /// Waits for events and gives each to `sink`; `None` is a record of another size than this ABI's event, which no program
+    /// of ours sends.
+    pub async fn drain(&mut self, mut sink: impl FnMut(Option<FlowEvent>)) -> io::Result<()> {
         let mut guard = self.ring.readable_mut().await?;
         let ring = guard.get_inner_mut();
         while let Some(record) = ring.next() {
-            if let Some(event) = FlowEvent::from_bytes(&record) {
-                sink(event);
-            }
+            sink(FlowEvent::from_bytes(&record));
         }
         guard.clear_ready();
         Ok(())

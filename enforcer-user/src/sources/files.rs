@@ -89,12 +89,14 @@ pub struct FileSource {
     files: BTreeMap<PathBuf, FileState>,
     /// Why the path itself cannot be read now.
     fault: Option<Problem>,
+    /// No watch could be had, and that is said.
+    unwatched: bool,
 }
 
 impl FileSource {
     /// Nothing read yet.
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_path_buf(), files: BTreeMap::new(), fault: None }
+        Self { path: path.to_path_buf(), files: BTreeMap::new(), fault: None, unwatched: false }
     }
 
     /// Looks again; whether anything changed. An unreadable path changes nothing.
@@ -189,7 +191,7 @@ impl FileSource {
     }
 
     /// Wakes for every change below the path; a single file is watched through its directory, for editors replace files.
-    fn watcher(&self, wake: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
+    fn watcher(&mut self, wake: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
         let on_event = move |event: notify::Result<notify::Event>| {
             if event.map_or(true, |event| !event.kind.is_access()) {
                 let _ = wake.try_send(());
@@ -204,11 +206,12 @@ impl FileSource {
             watcher.watch(directory, mode)?;
             Ok(watcher)
         });
-        watched
-            .inspect_err(|error| {
-                tracing::warn!("cannot watch {}: {error}; looking now and then", directory.display());
-            })
-            .ok()
+        let unwatched = std::mem::replace(&mut self.unwatched, watched.is_err());
+        if let (Err(error), false) = (&watched, unwatched) {
+            let path = self.path.display();
+            tracing::warn!(%path, %error, "cannot watch the registry's files; looking now and then");
+        }
+        watched.ok()
     }
 
     /// Waits until nothing has changed for a moment: what is being written now is not read half.

@@ -73,6 +73,11 @@ const PATH_RULES: &[PathRule] = &[
     PathRule { within: &["enforcer-user/src/"], in_tests: true, paths: &["crate::proto"],
         except: &["enforcer-user/src/admin", "enforcer-user/src/cli", "enforcer-user/src/proto"],
         why: "generated types stay where the wire is; the rest speaks core's words" },
+    PathRule { within: &["enforcer-user/src/"], in_tests: true, paths: &["hyper"], except: &["enforcer-user/src/http"],
+        why: "one part serves HTTP; the others give it text and plain values" },
+    PathRule { within: &["enforcer-user/src/"], in_tests: true, paths: &["prometheus_client"],
+        except: &["enforcer-user/src/metrics"],
+        why: "one table has every instrument; the others count, and are read when somebody asks" },
     PathRule { within: &["enforcer-user/src/dataplane"], except: &[], in_tests: true, paths: &["tonic", "kube"],
         why: "the dataplane knows the kernel and nobody's protocol" },
     PathRule { within: &["enforcer-user/src/"], in_tests: true, paths: &["crate::app"],
@@ -93,7 +98,7 @@ struct Peers {
 const PEERS: &[Peers] = &[
     Peers {
         modules: &["crate::admin", "crate::controller", "crate::dataplane", "crate::dns", "crate::flows",
-            "crate::identity", "crate::proxy_xds", "crate::sources", "crate::xds"],
+            "crate::http", "crate::identity", "crate::metrics", "crate::proxy_xds", "crate::sources", "crate::xds"],
         contracts: &[
             ("crate::controller", "crate::dataplane::Dataplane", "the trait it drives"),
             ("crate::controller", "crate::dataplane::NodeSettings", "plain values of that trait"),
@@ -103,6 +108,7 @@ const PEERS: &[Peers] = &[
             ("crate::controller", "crate::identity::Roster", "plain values: a message to it"),
             ("crate::controller", "crate::sources::Snapshot", "plain values: a message to it"),
             ("crate::admin", "crate::controller::Question", "the message it sends"),
+            ("crate::metrics", "crate::controller::Applied", "plain values: what it shows"),
             ("crate::sources", "crate::xds", "the client that sources speak xDS with"),
         ],
         why: "the parts do not import each other; app wires them (channels, traits, plain values)" },

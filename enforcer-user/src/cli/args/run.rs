@@ -57,6 +57,35 @@ pub struct RunArgs {
     /// The admin socket.
     #[command(flatten)]
     pub admin: AdminArgs,
+    /// The HTTP endpoint.
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
+    /// The log.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Where the agent can be watched.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Watching")]
+pub struct MetricsArgs {
+    /// Where /metrics, /healthz, /readyz and /debug/registryz are answered, without authentication; off: nowhere
+    #[arg(long, env = "ENFORCER_METRICS", value_name = "ADDRESS|off", default_value = defaults::METRICS)]
+    pub metrics: String,
+}
+
+/// What the agent writes to standard error.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Watching")]
+pub struct LogArgs {
+    /// How log lines look: for people, or one JSON object each
+    #[arg(long, env = "ENFORCER_LOG_FORMAT", value_name = "FORMAT", default_value = "text",
+        value_parser = Words(&["text", "json"]))]
+    pub log_format: String,
+    /// Which lines are written: error, warn, info, debug, trace or off, or by part as in
+    /// info,enforcer_user::sources=debug
+    #[arg(long, env = "ENFORCER_LOG", value_name = "LEVEL", default_value = "info")]
+    pub log_level: String,
 }
 
 /// The heading of what is enforced where.

@@ -6,7 +6,7 @@ use enforcer_core::policy::budget::Limits;
 
 use super::*;
 use crate::cli::args::run::RunArgs;
-use crate::config::RegistrySource;
+use crate::config::{LogFormat, RegistrySource};
 
 /// Resolves the flags of `enforcer run`, beside a registry unless they have one.
 fn resolve(flags: &[&str]) -> Result<Config, Vec<String>> {
@@ -36,6 +36,8 @@ fn nothing_but_a_registry_is_the_defaults() {
     assert_eq!(config.pin_dir, Path::new("/sys/fs/bpf/enforcer"));
     assert_eq!(config.limits, Limits::default());
     assert!(!config.unknown_workload_allowed);
+    assert_eq!(config.metrics, Some(([127, 0, 0, 1], 15_090).into()));
+    assert_eq!((config.log.format, config.log.directives.as_str()), (LogFormat::Text, "info"));
 }
 
 #[test]
@@ -91,6 +93,14 @@ fn faults() {
         ("--cluster-domain=a..b", "--cluster-domain \"a..b\": not a domain"),
         ("--root-namespace=A", "--root-namespace \"A\": \"A\" is not the name of a namespace"),
         ("--trusted-exporters=a,-b", "--trusted-exporters \"-b\": \"-b\" is not the name of a namespace"),
+        ("--metrics=", "--metrics: neither an address with a port nor off; write ADDRESS:PORT"),
+        ("--metrics=15090", "--metrics \"15090\": neither an address with a port nor off; write ADDRESS:PORT"),
+        ("--metrics=:15090", "--metrics \":15090\": neither an address with a port nor off; for every address of the node write 0.0.0.0:15090"),
+        ("--metrics=localhost:1", "--metrics \"localhost:1\": neither an address with a port nor off; write 127.0.0.1:1 or"),
+        ("--log-format=xml", "--log-format \"xml\": not one of the known values; use text or json"),
+        ("--log-level=", "--log-level: no level; use error, warn"),
+        ("--log-level=inof", "--log-level \"inof\": \"inof\" is not a level; use error, warn"),
+        ("--log-level=info,a::b=loud", "--log-level \"info,a::b=loud\": not log directives: "),
         ("--event-rate=0", "--event-rate \"0\": not a rate"),
         ("--map-entries=EXACT", "--map-entries \"EXACT\": no number"),
         ("--map-entries=X=1", "--map-entries \"X=1\": no map is called \"X\"; use WORKLOADS, EXACT"),
@@ -122,6 +132,22 @@ fn every_fault_is_reported_at_once() {
         resolve_bare(&["--enforcement=x", "--allow=1.2.3.4/40", "--pin-dir=p", "--allow=a"]).unwrap_err();
     let flags: Vec<_> = faults.iter().map(|fault| fault.split(' ').next().unwrap()).collect();
     assert_eq!(flags, ["--enforcement", "--allow", "--allow", "--pin-dir", "--registry:"]);
+}
+
+#[test]
+fn what_is_logged_and_where_metrics_are() {
+    for (level, expected) in [
+        ("DEBUG", "DEBUG"),
+        ("enforcer_user::sources=debug", "info,enforcer_user::sources=debug"),
+        (" warn , hyper=off,", "warn,hyper=off"),
+    ] {
+        let config = resolve(&["--log-level", level, "--log-format=JSON"]).unwrap();
+        assert_eq!((config.log.directives.as_str(), config.log.format), (expected, LogFormat::Json));
+    }
+    for (text, expected) in [("off", None), ("[::1]:1", Some("[::1]:1")), ("0.0.0.0:0", Some("0.0.0.0:0"))] {
+        let address = resolve(&["--metrics", text]).unwrap().metrics.map(|address| address.to_string());
+        assert_eq!(address.as_deref(), expected);
+    }
 }
 
 #[test]

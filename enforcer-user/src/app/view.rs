@@ -1,0 +1,118 @@
+//! What the agent shows of itself: what the controller published, joined with what is counted at this moment.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use enforcer_common::event::FlowEvent;
+use enforcer_common::key::CgroupId;
+use tokio::sync::watch;
+
+use crate::controller::Applied;
+use crate::dataplane::counters::Counters;
+use crate::dataplane::object_hash;
+use crate::flows::{self, FlowStore};
+use crate::http::{Page, Readiness};
+use crate::metrics::{Build, Format, NeverFalling, Process, Scrape};
+use crate::status::Status;
+
+/// Where it is all read. Nobody who looks waits for the controller, or makes it wait.
+pub(super) struct View {
+    applied: watch::Receiver<Arc<Applied>>,
+    counters: Counters,
+    flows: FlowStore,
+    build: Build,
+    received: AtomicU64,
+    lost: AtomicU64,
+    suppressed: Mutex<NeverFalling<CgroupId>>,
+}
+
+impl View {
+    pub(super) fn new(applied: watch::Receiver<Arc<Applied>>, counters: Counters) -> Self {
+        Self {
+            applied,
+            counters,
+            flows: FlowStore::default(),
+            build: build(),
+            received: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            suppressed: Mutex::default(),
+        }
+    }
+
+    /// Takes in what came out of the ring.
+    pub(super) fn record(&self, event: Option<FlowEvent>) {
+        let count = if event.is_some() { &self.received } else { &self.lost };
+        count.fetch_add(1, Ordering::Relaxed);
+        if let Some(event) = event {
+            self.flows.record(event);
+        }
+    }
+
+    /// For `enforcer status`.
+    pub(super) fn status(&self) -> Status {
+        let applied = Arc::clone(&self.applied.borrow());
+        let suppressed = self.counters.suppressed();
+        let mut status = applied.status.clone();
+        status.enforcement = self.enforcement(&applied);
+        status.decisions = self.counters.decisions();
+        status.events_suppressed = suppressed.values().sum();
+        for source in &mut status.sources {
+            source.age_seconds += applied.age_seconds();
+        }
+        for workload in &mut status.workloads {
+            let id = applied
+                .names
+                .iter()
+                .find(|(_, name)| **name == format!("{}/{}", workload.namespace, workload.name));
+            workload.events_suppressed = id.and_then(|(id, _)| suppressed.get(id)).copied().unwrap_or(0);
+        }
+        status.denials = self.flows.denials(|cgroup| applied.names.get(&cgroup).cloned());
+        status
+    }
+
+    /// For `/metrics`, as `accept` would like it.
+    pub(super) fn metrics(&self, accept: &str) -> Page {
+        let applied = Arc::clone(&self.applied.borrow());
+        let mut suppressed = self.suppressed.lock().unwrap_or_else(PoisonError::into_inner);
+        let scrape = Scrape {
+            enforcement: self.enforcement(&applied),
+            decisions: self.counters.decisions(),
+            events_received: self.received.load(Ordering::Relaxed),
+            events_lost: self.lost.load(Ordering::Relaxed),
+            events_suppressed: suppressed.sum(self.counters.suppressed()),
+            flows: self.flows.kept(),
+            flows_limit: flows::KEPT,
+            process: Process::now(),
+            build: self.build.clone(),
+            applied,
+        };
+        let format = Format::accepted(accept);
+        Page { content_type: format.content_type(), text: scrape.text(format) }
+    }
+
+    /// For `/readyz`.
+    pub(super) fn readiness(&self) -> Readiness {
+        let applied = self.applied.borrow();
+        let Status { ready, not_ready, revision, .. } = &applied.status;
+        Readiness { ready: *ready, not_ready: not_ready.clone(), revision: *revision }
+    }
+
+    /// The node's switch: what the kernel holds, while there are programs that read it.
+    fn enforcement(&self, applied: &Applied) -> String {
+        let status = &applied.status;
+        if status.attached.is_empty() {
+            return status.enforcement.clone();
+        }
+        self.counters.enforcement().to_string()
+    }
+}
+
+/// What this binary is.
+pub(super) fn build() -> Build {
+    Build {
+        version: env!("CARGO_PKG_VERSION"),
+        commit: env!("ENFORCER_COMMIT"),
+        abi: enforcer_common::ABI_VERSION,
+        kernel_object: object_hash(),
+    }
+}
