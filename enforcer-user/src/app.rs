@@ -1,5 +1,7 @@
 //! The composition root: builds the parts of the agent and connects them. Decides nothing.
 
+mod flows;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +13,7 @@ use crate::admin::server::{self, Parts};
 use crate::config::{Config, RegistrySource, StaticWorkload};
 use crate::controller::{Applied, Controller, Event, QUEUE};
 use crate::dataplane::Kernel;
+use crate::dataplane::allowed::AllowedEvents;
 use crate::dataplane::counters::Counters;
 use crate::dataplane::ring::EventRing;
 use crate::flows::FlowStore;
@@ -31,6 +34,7 @@ pub async fn run(config: Config) -> Result<()> {
     let kernel = Kernel::load(&config.pin_dir, &config.limits)?;
     let pins = kernel.pins().clone();
     let (counters, ring) = (Arc::new(Counters::open(&pins)?), EventRing::open(&pins)?);
+    let allowed = AllowedEvents::open(&pins)?;
     let admin_socket = config.admin.clone();
     let snapshots = (0..).zip(&sources).map(|(index, source)| source.snapshot(index)).collect();
     let (roots, workloads) = (config.cgroups.clone(), config.workloads.clone());
@@ -44,7 +48,9 @@ pub async fn run(config: Config) -> Result<()> {
     tasks.essential("controller", controller.run(queue));
     tasks.essential("clock", tick(events.clone()));
     tasks.essential("cgroup watch", watch_cgroups(roster, roots, workloads, events.clone()));
-    tasks.essential("event reader", read_events(ring, Arc::clone(&flows)));
+    tasks.essential("event reader", flows::read_events(ring, Arc::clone(&flows), applied.clone()));
+    let watching = flows::watch_suppressed(Arc::clone(&counters), Arc::clone(&flows), applied.clone());
+    tasks.essential("suppression watch", watching);
     for (index, source) in (0..).zip(sources) {
         tasks.essential("registry watch", watch_source(source, index, events.clone()));
     }
@@ -53,9 +59,14 @@ pub async fn run(config: Config) -> Result<()> {
     let parts = Parts {
         questions,
         status: Arc::new({
-            let applied = applied.clone();
+            let (applied, flows) = (applied.clone(), Arc::clone(&flows));
             move || status(&applied, &counters, &flows)
         }),
+        denied: Arc::new({
+            let flows = Arc::clone(&flows);
+            move || flows.denied()
+        }),
+        observe: Arc::new(move |filter, last, follow| flows::observe(&flows, &allowed, filter, last, follow)),
         registry: registry_of(applied, &mut tasks),
     };
     let (stop, stopped) = oneshot::channel::<()>();
@@ -126,12 +137,6 @@ async fn watch_cgroups(
     }
 }
 
-async fn read_events(mut ring: EventRing, flows: Arc<FlowStore>) -> Result<()> {
-    loop {
-        ring.drain(|event| flows.record(event)).await.context("cannot read flow events")?;
-    }
-}
-
 async fn watch_source(source: FileSource, index: usize, events: mpsc::Sender<Event>) -> Result<()> {
     let (snapshots, changed) = mpsc::channel(1);
     tokio::try_join!(source.watch(index, snapshots), forward(changed, events, Event::Source))?;
@@ -176,11 +181,11 @@ fn status(applied: &watch::Receiver<Arc<Applied>>, counters: &Counters, flows: &
     status.events_suppressed = suppressed.values().sum();
     for workload in &mut status.workloads {
         let id = applied
-            .names
+            .workloads
             .iter()
-            .find(|(_, name)| **name == format!("{}/{}", workload.namespace, workload.name));
+            .find(|(_, known)| (&known.namespace, &known.name) == (&workload.namespace, &workload.name));
         workload.events_suppressed = id.and_then(|(id, _)| suppressed.get(id)).copied().unwrap_or(0);
     }
-    status.denials = flows.denials(|cgroup| applied.names.get(&cgroup).cloned());
+    status.denials = flows.denials();
     status
 }

@@ -4,7 +4,9 @@
 //! publishes: readers see what the kernel holds.
 
 mod answer;
+mod hosts;
 mod publish;
+mod rules;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +26,9 @@ use crate::dataplane::{Dataplane, NodeSettings};
 use crate::identity::{Identified, Roster};
 use crate::sources::Snapshot;
 
+pub use hosts::HostNames;
 pub use publish::Applied;
+pub use rules::RuleNames;
 
 /// Events waiting for the controller; senders wait when it is full.
 pub const QUEUE: usize = 64;
@@ -80,6 +84,7 @@ pub struct Controller<D> {
     /// Somebody has taken the programs off: this agent enforces nothing any more, and does not put them back.
     lifted: bool,
     revision: u64,
+    rules: Arc<RuleNames>,
     publish: watch::Sender<Arc<Applied>>,
 }
 
@@ -108,6 +113,7 @@ impl<D: Dataplane> Controller<D> {
             fault: None,
             lifted: false,
             revision: 0,
+            rules: Arc::default(),
             publish,
         };
         let (registry, problems) = controller.build();
@@ -175,6 +181,7 @@ impl<D: Dataplane> Controller<D> {
             return false;
         }
         let ops = self.compiler.reap(self.started.elapsed());
+        self.rules.follow(&ops, |_| None);
         if let Err(error) = self.dataplane.apply(&ops) {
             self.fault = Some(format!("{error:#}"));
         }
@@ -239,7 +246,10 @@ impl<D: Dataplane> Controller<D> {
         match self.compiler.update(registry, &specs, self.started.elapsed()) {
             Ok(stages) => {
                 let operations: usize = stages.iter().map(Vec::len).sum();
-                stages.iter().try_for_each(|stage| self.dataplane.apply(stage))?;
+                for stage in &stages {
+                    self.rules.follow(stage, |rule| self.compiler.rule(rule));
+                    self.dataplane.apply(stage)?;
+                }
                 self.refused.clear();
                 if operations > 0 || self.revision == 0 {
                     self.revision += 1;
