@@ -69,6 +69,26 @@ impl Reason {
     #[allow(clippy::cast_possible_truncation)] // a reason's code is one byte
     pub const COUNT: u32 = Self::ALL.len() as u32;
 
+    /// Whether it is a reason to let pass: each is for one side only. A translated flow passes.
+    pub const fn allows(self) -> bool {
+        match self {
+            Self::Loopback
+            | Self::Exempt
+            | Self::Registered
+            | Self::AllowAny
+            | Self::UnknownWorkloadAllowed => true,
+            Self::NotRegistered
+            | Self::NeedsName
+            | Self::NoBackend
+            | Self::PolicyUnknown
+            | Self::UnknownWorkload
+            | Self::Protocol
+            | Self::TableFault
+            | Self::WrongFamily
+            | Self::NoStorage => false,
+        }
+    }
+
     /// The code in events and counters.
     #[inline(always)]
     pub const fn code(self) -> u8 {

@@ -1,8 +1,11 @@
 //! One decision of the kernel as people and files know it: an event with names. A line of `enforcer observe -o json` and of the
 //! files that `enforcer simulate` reads. The field names are stable.
 
+pub mod filter;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -96,3 +99,77 @@ impl Flow {
         self.is_denial() && self.enforcement == "enforce"
     }
 }
+
+/// One line of a stream of flows: a flow, or how many are missing at this place.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum FlowLine {
+    /// Flows that are not in the stream.
+    Lost {
+        /// How many, and why.
+        lost: Lost,
+    },
+    /// A flow. Shared: every reader of a stream gets the same.
+    Flow(Arc<Flow>),
+}
+
+/// Flows that happened and that a reader does not see.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Lost {
+    /// When that was noticed.
+    pub time: Timestamp,
+    /// How many since the line before.
+    pub events: u64,
+    /// `namespace/name` of the workload whose flows they were; `None` when they were of several, or of processes without
+    /// identity.
+    pub workload: Option<String>,
+    /// [`Lost::SUPPRESSED`] or [`Lost::SLOW_READER`].
+    pub why: String,
+}
+
+impl Lost {
+    /// The kernel has counted them and not sent them.
+    pub const SUPPRESSED: &str = "rate limit or full ring";
+    /// The agent had no more room to keep them for this reader.
+    pub const SLOW_READER: &str = "slow reader";
+}
+
+/// One destination that was denied, or would have been, and how often.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Denied {
+    /// Who asked; `None` for a process without identity.
+    pub workload: Option<FlowWorkload>,
+    /// `tcp`, `udp`, ...
+    pub protocol: String,
+    /// Where to.
+    pub destination: FlowDestination,
+    /// Why.
+    pub reason: String,
+    /// The line of the registry that decided last.
+    pub rule: Option<FlowRule>,
+    /// How often the agent was told; what the kernel suppressed is not in it.
+    pub count: u64,
+    /// The first time.
+    pub first: Timestamp,
+    /// The last time.
+    pub last: Timestamp,
+}
+
+/// Everything that was denied, or would have been, since the agent started.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct DeniedList {
+    /// By workload, protocol, destination and reason.
+    pub denied: Vec<Denied>,
+    /// Denials of further destinations, for which there was no room.
+    pub did_not_fit: u64,
+}
+
+impl FlowWorkload {
+    /// `namespace/name`
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests;

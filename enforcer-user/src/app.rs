@@ -1,5 +1,6 @@
 //! The composition root: builds the parts of the agent and connects them. Decides nothing.
 
+mod flows;
 mod view;
 
 use std::net::SocketAddr;
@@ -13,8 +14,9 @@ use tokio::sync::{mpsc, watch};
 
 use crate::admin::server::{self, Parts};
 use crate::config::{Config, RegistrySource, StaticWorkload};
-use crate::controller::{Applied, Controller, Event, QUEUE};
+use crate::controller::{Applied, Controller, Event, QUEUE, Question};
 use crate::dataplane::Kernel;
+use crate::dataplane::allowed::AllowedEvents;
 use crate::dataplane::counters::Counters;
 use crate::dataplane::ring::EventRing;
 use crate::identity::{self, Roster};
@@ -39,6 +41,7 @@ pub async fn run(config: Config) -> Result<()> {
     let kernel = Kernel::load(&config.pin_dir, &config.limits)?;
     let pins = kernel.pins().clone();
     let (counters, ring) = (Counters::open(&pins)?, EventRing::open(&pins)?);
+    let allowed = AllowedEvents::open(&pins)?;
     let admin_socket = config.admin.clone();
     let snapshots = (0..).zip(&sources).map(|(index, source)| source.snapshot(index)).collect();
     let (roots, workloads) = (config.cgroups.clone(), config.workloads.clone());
@@ -51,7 +54,8 @@ pub async fn run(config: Config) -> Result<()> {
     tasks.essential("controller", controller.run(queue));
     tasks.essential("clock", tick(events.clone()));
     tasks.essential("cgroup watch", watch_cgroups(roster, roots, workloads, events.clone()));
-    tasks.essential("event reader", read_events(ring, Arc::clone(&view)));
+    tasks.essential("event reader", flows::read_events(ring, Arc::clone(&view)));
+    tasks.essential("suppression watch", flows::watch_suppressed(Arc::clone(&view)));
     for (index, source) in (0..).zip(sources) {
         tasks.essential("registry watch", watch_source(source, index, events.clone()));
     }
@@ -60,7 +64,7 @@ pub async fn run(config: Config) -> Result<()> {
     let registry = registry_of(applied, &mut tasks);
     // Nobody else fills it.
     let _ = pages.set(http_parts(&view, registry.clone()));
-    let parts = Parts { questions, status: Arc::new(move || view.status()), registry };
+    let parts = parts(questions, view, allowed, registry);
     tasks.server("admin socket", |stop| server::serve(admin_socket, parts, stop.told()));
     let ended = tokio::select! {
         signal = stop_signal() => {
@@ -146,12 +150,6 @@ async fn watch_cgroups(
     }
 }
 
-async fn read_events(mut ring: EventRing, view: Arc<View>) -> Result<()> {
-    loop {
-        ring.drain(|event| view.record(event)).await.context("cannot read flow events")?;
-    }
-}
-
 async fn watch_source(source: FileSource, index: usize, events: mpsc::Sender<Event>) -> Result<()> {
     let (snapshots, changed) = mpsc::channel(1);
     tokio::try_join!(source.watch(index, snapshots), forward(changed, events, Event::Source))?;
@@ -182,4 +180,28 @@ fn registry_of(
         bail!("the controller is gone")
     });
     receive
+}
+
+/// What the admin socket answers from.
+fn parts(
+    questions: mpsc::Sender<Question>,
+    view: Arc<View>,
+    allowed: Arc<AllowedEvents>,
+    registry: watch::Receiver<Arc<Registry>>,
+) -> Parts {
+    Parts {
+        questions,
+        status: Arc::new({
+            let view = Arc::clone(&view);
+            move || view.status()
+        }),
+        denied: Arc::new({
+            let view = Arc::clone(&view);
+            move || view.flows.denied()
+        }),
+        observe: Arc::new(move |filter, last, follow| {
+            flows::observe(&view.flows, &allowed, filter, last, follow)
+        }),
+        registry,
+    }
 }

@@ -8,6 +8,7 @@ mod detach;
 pub mod docs;
 pub mod explain;
 pub mod man;
+mod observe;
 mod offline;
 pub mod output;
 mod progress;
@@ -78,6 +79,8 @@ pub enum Command {
     Registry(registry::RegistryCommand),
     /// Tells why a destination is allowed or denied: exit code 1 when it is denied
     Explain(Box<explain::ExplainArgs>),
+    /// Shows flows: those that are kept, or with --follow those that come
+    Observe(observe::ObserveArgs),
     /// Takes every program, link and pin off this node, with or without a living agent
     Detach(detach::DetachArgs),
     /// Prints version, commit, ABI and the hash of the kernel object
@@ -122,6 +125,7 @@ pub fn run(cli: &Cli, matches: &ArgMatches) -> anyhow::Result<Answer> {
         Command::Status(args) => status::run(args, cli.output),
         Command::Registry(command) => registry::run(command, matches, cli.output),
         Command::Explain(args) => explain::run(args, matches, cli.output),
+        Command::Observe(args) => observe::run(args, cli.output),
         Command::Detach(args) => detach::run(args, cli.output),
         Command::Version => version::run(cli.output),
         Command::Completions(args) => completions::run(args),

@@ -4,8 +4,10 @@
 //! publishes: readers see what the kernel holds.
 
 mod answer;
+mod hosts;
 mod publish;
 mod report;
+mod rules;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,7 +28,9 @@ use crate::identity::{Identified, Roster};
 use crate::sources::Snapshot;
 use crate::status::updates::{Outcome, Updates};
 
+pub use hosts::HostNames;
 pub use publish::Applied;
+pub use rules::RuleNames;
 
 /// Events waiting for the controller; senders wait when it is full.
 pub const QUEUE: usize = 64;
@@ -84,6 +88,7 @@ pub struct Controller<D> {
     revision: u64,
     updates: Updates,
     report: report::Report,
+    rules: Arc<RuleNames>,
     publish: watch::Sender<Arc<Applied>>,
 }
 
@@ -114,6 +119,7 @@ impl<D: Dataplane> Controller<D> {
             revision: 0,
             updates: Updates::default(),
             report: report::Report::default(),
+            rules: Arc::default(),
             publish,
         };
         let (registry, problems) = controller.build();
@@ -188,6 +194,7 @@ impl<D: Dataplane> Controller<D> {
             return false;
         }
         let ops = self.compiler.reap(self.started.elapsed());
+        self.rules.follow(&ops, |_| None);
         if let Err(error) = self.dataplane.apply(&ops) {
             self.fault = Some(format!("{error:#}"));
             self.report.fault(self.fault.as_deref());
@@ -262,7 +269,10 @@ impl<D: Dataplane> Controller<D> {
         match self.compiler.update(registry, &specs, self.started.elapsed()) {
             Ok(stages) => {
                 let operations: usize = stages.iter().map(Vec::len).sum();
-                stages.iter().try_for_each(|stage| self.dataplane.apply(stage))?;
+                for stage in &stages {
+                    self.rules.follow(stage, |rule| self.compiler.rule(rule));
+                    self.dataplane.apply(stage)?;
+                }
                 self.refused.clear();
                 if operations > 0 || self.revision == 0 {
                     self.revision += 1;

@@ -4,6 +4,7 @@
 //! program attached whatever becomes of the agent; a new agent finds the pins, loads its own programs over the same
 //! maps, and puts them into the links one by one ([`attach`]), so that no instant is without a program.
 
+pub mod allowed;
 pub mod attach;
 pub mod counters;
 pub mod detach;

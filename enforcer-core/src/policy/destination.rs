@@ -72,7 +72,8 @@ impl FromStr for Destination {
     }
 }
 
-fn host(text: &str) -> Option<Host> {
+/// A name that a process can ask for: no wildcard, no address.
+pub(crate) fn host(text: &str) -> Option<Host> {
     let label = |label: &str| {
         !label.is_empty()
             && label.len() <= 63

@@ -1,5 +1,7 @@
 //! The command line's side. Whatever goes wrong is told in words of the agent, not of the transport.
 
+mod flows;
+
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +19,8 @@ use crate::cli::registry::ServiceView;
 use crate::proto::admin::admin_client::AdminClient;
 use crate::proto::admin::{ExplainRequest, ExportRegistryRequest, GetStatusRequest, ListServicesRequest};
 use crate::status::Status;
+
+pub use flows::{FlowStream, Observe};
 
 /// How long the agent may take to accept.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -69,12 +73,17 @@ pub struct Client {
     inner: AdminClient<Channel>,
     path: PathBuf,
     /// [`ANSWER`], but in tests.
-    pub(in crate::admin) patience: Duration,
+    patience: Duration,
 }
 
 impl Client {
     /// Connects to the socket at `path`.
     pub async fn connect(path: &Path) -> Result<Self, ClientError> {
+        Self::patient(path, ANSWER).await
+    }
+
+    /// Connects, and waits for answers for as long as `patience`.
+    pub(in crate::admin) async fn patient(path: &Path, patience: Duration) -> Result<Self, ClientError> {
         let hung = || ClientError::Hung { path: path.to_owned(), within: CONNECT };
         let stream = timeout(CONNECT, UnixStream::connect(path)).await.map_err(|_| hung())?;
         let stream = stream.map_err(|error| match error.kind() {
@@ -98,7 +107,7 @@ impl Client {
         let inner = AdminClient::new(channel.map_err(|error| failed(path, &error))?)
             .max_decoding_message_size(MESSAGE_BYTES)
             .max_encoding_message_size(MESSAGE_BYTES);
-        Ok(Self { inner, path: path.to_owned(), patience: ANSWER })
+        Ok(Self { inner, path: path.to_owned(), patience })
     }
 
     /// How the agent is.
@@ -157,6 +166,11 @@ impl Client {
             Code::Unimplemented => ClientError::Failed {
                 path: self.path.clone(),
                 what: "it does not know this question: it is of another version".to_owned(),
+            },
+            // Not the agent's word, but the transport's.
+            _ if std::error::Error::source(&status).is_some() => ClientError::Failed {
+                path: self.path.clone(),
+                what: format!("the connection broke: has the agent ended? ({})", status.message()),
             },
             _ => ClientError::Failed { path: self.path.clone(), what: status.message().to_owned() },
         })

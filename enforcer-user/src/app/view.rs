@@ -18,8 +18,8 @@ use crate::status::Status;
 /// Where it is all read. Nobody who looks waits for the controller, or makes it wait.
 pub(super) struct View {
     applied: watch::Receiver<Arc<Applied>>,
-    counters: Counters,
-    flows: FlowStore,
+    pub(super) counters: Counters,
+    pub(super) flows: FlowStore,
     build: Build,
     received: AtomicU64,
     lost: AtomicU64,
@@ -44,8 +44,13 @@ impl View {
         let count = if event.is_some() { &self.received } else { &self.lost };
         count.fetch_add(1, Ordering::Relaxed);
         if let Some(event) = event {
-            self.flows.record(event);
+            self.flows.record(&event, &*self.applied());
         }
+    }
+
+    /// What the controller published last.
+    pub(super) fn applied(&self) -> Arc<Applied> {
+        Arc::clone(&self.applied.borrow())
     }
 
     /// For `enforcer status`.
@@ -61,12 +66,12 @@ impl View {
         }
         for workload in &mut status.workloads {
             let id = applied
-                .names
+                .workloads
                 .iter()
-                .find(|(_, name)| **name == format!("{}/{}", workload.namespace, workload.name));
+                .find(|(_, known)| (&known.namespace, &known.name) == (&workload.namespace, &workload.name));
             workload.events_suppressed = id.and_then(|(id, _)| suppressed.get(id)).copied().unwrap_or(0);
         }
-        status.denials = self.flows.denials(|cgroup| applied.names.get(&cgroup).cloned());
+        status.denials = self.flows.denials();
         status
     }
 
@@ -81,7 +86,7 @@ impl View {
             events_lost: self.lost.load(Ordering::Relaxed),
             events_suppressed: suppressed.sum(self.counters.suppressed()),
             flows: self.flows.kept(),
-            flows_limit: flows::KEPT,
+            flows_limit: flows::ROOM,
             process: Process::now(),
             build: self.build.clone(),
             applied,

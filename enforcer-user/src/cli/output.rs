@@ -1,8 +1,10 @@
 //! Where answers go: as a table, JSON or YAML, with or without colour, and what becomes of a reader that has gone.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::os::fd::AsFd as _;
 
 use anyhow::Context as _;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Serialize;
 
 /// `-o`.
@@ -96,6 +98,14 @@ pub fn print(text: &str) -> anyhow::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ClosedPipe.into()),
         Err(error) => Err(error).context("writing to standard output"),
     }
+}
+
+/// Whether the reader of standard output has gone: who waits for something to write would not notice.
+pub fn is_closed() -> bool {
+    let stdout = io::stdout();
+    let mut look = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+    let looked = poll(&mut look, PollTimeout::ZERO);
+    looked.is_ok() && look[0].revents().is_some_and(|events| events.contains(PollFlags::POLLERR))
 }
 
 /// A line for people beside the answer. When nobody reads it, it is lost.

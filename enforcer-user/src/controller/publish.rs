@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use enforcer_common::key::CgroupId;
 use enforcer_common::mode::{Enforcement, OutboundPolicy};
+use enforcer_core::flow::FlowWorkload;
 use enforcer_core::policy::budget::fill;
 use enforcer_core::policy::{NodePolicy, outbound_policy};
 use enforcer_core::registry::Registry;
 
 use crate::config::RegistrySource;
-use crate::controller::{Controller, SourceState};
+use crate::controller::{Controller, HostNames, RuleNames, SourceState};
 use crate::dataplane::Dataplane;
 use crate::status::updates::Updates;
 use crate::status::{MapStatus, SourceStatus, Status, WorkloadStatus};
@@ -21,8 +22,12 @@ use crate::status::{MapStatus, SourceStatus, Status, WorkloadStatus};
 pub struct Applied {
     /// The registry.
     pub registry: Arc<Registry>,
-    /// `namespace/name` of workloads by cgroup.
-    pub names: BTreeMap<CgroupId, String>,
+    /// Workloads by cgroup, as flows have them.
+    pub workloads: BTreeMap<CgroupId, FlowWorkload>,
+    /// What rules are called.
+    pub rules: Arc<RuleNames>,
+    /// What addresses are called.
+    pub hosts: Arc<HostNames>,
     /// Everything that the controller knows of itself.
     pub status: Status,
     /// What its updates took.
@@ -45,17 +50,34 @@ impl<D: Dataplane> Controller<D> {
         self.report.problems(&status.problems);
         let (policy, _) = self.node_policy();
         self.report.readiness(status.ready, &self.lasting_reasons(policy));
-        let names = self.roster.workloads.iter().filter_map(|identified| {
+        let workloads = self.roster.workloads.iter().filter_map(|identified| {
             let cgroup = identified.cgroup.as_ref()?;
-            Some((cgroup.id, identified.full_name()))
+            let workload = &identified.workload;
+            let workload = FlowWorkload {
+                namespace: workload.namespace.to_string(),
+                name: workload.name.clone(),
+                labels: workload.labels.clone(),
+            };
+            Some((cgroup.id, workload))
         });
         self.publish.send_replace(Arc::new(Applied {
             registry: Arc::clone(self.compiler.registry()),
-            names: names.collect(),
+            workloads: workloads.collect(),
+            rules: Arc::clone(&self.rules),
+            hosts: self.hosts(),
             status,
             updates: self.updates.clone(),
             at: Some(Instant::now()),
         }));
+    }
+
+    /// What was looked up of the same registry stays.
+    fn hosts(&self) -> Arc<HostNames> {
+        let (last, registry) = (Arc::clone(&self.publish.borrow().hosts), self.compiler.registry());
+        if Arc::ptr_eq(last.registry(), registry) {
+            return last;
+        }
+        Arc::new(HostNames::new(Arc::clone(registry), &self.config.registry.cluster_id))
     }
 
     fn status(&self) -> Status {

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use enforcer_common::addr::Protocol;
+use enforcer_common::id::RuleId;
 use enforcer_common::key::CgroupId;
 use enforcer_common::mode::Enforcement;
+use enforcer_core::flow::FlowWorkload;
 use enforcer_core::name::{Labels, Namespace};
 use enforcer_core::policy::budget::Limits;
 use enforcer_core::policy::{DirectEndpoints, NodePolicy};
@@ -157,6 +160,42 @@ fn workloads_come_and_go() {
     tell(&mut controller, Event::Roster(gone));
     assert_eq!(controller.dataplane.image.workloads.len(), 1);
     assert!(applied.borrow().status.not_ready[0].contains("/sys/fs/cgroup/curl"));
+}
+
+#[test]
+fn rules_workloads_and_addresses_have_names_for_those_who_read_events() {
+    let (mut controller, applied) =
+        started(&format!("{POLICY}{}", entry("a", "192.0.2.1")), Limits::default());
+    let before = Arc::clone(&applied.borrow());
+    let rule = |controller: &Controller<Fake>, destination| {
+        RuleId::new(controller.explain("curl", destination).unwrap().rule.unwrap().id)
+    };
+    let first = rule(&controller, "192.0.2.1:80");
+    assert_eq!(before.rules.get(first).unwrap().object.to_string(), "ServiceEntry web/a");
+    let names: Vec<String> = before.workloads.values().map(FlowWorkload::full_name).collect();
+    assert_eq!(names, ["web/curl"]);
+    let host = |applied: &Applied, to: &str| {
+        applied.hosts.host(to.parse().unwrap(), Protocol::TCP).map(ToString::to_string)
+    };
+    assert_eq!(host(&before, "192.0.2.1:80").as_deref(), Some("a.example.com"));
+
+    tell(&mut controller, Event::Source(snapshot(&format!("{POLICY}{}", entry("b", "192.0.2.2")))));
+    let after = Arc::clone(&applied.borrow());
+    assert_eq!((host(&after, "192.0.2.1:80"), host(&before, "192.0.2.2:80")), (None, None));
+    assert_eq!(host(&after, "192.0.2.2:80").as_deref(), Some("b.example.com"));
+    let second = rule(&controller, "192.0.2.2:80");
+    assert!(
+        [first, second].iter().all(|rule| after.rules.get(*rule).is_some()),
+        "events of both may be on their way"
+    );
+
+    for _ in ["its class goes", "and then the rule"] {
+        controller.started -= std::time::Duration::from_mins(1);
+        tell(&mut controller, Event::Tick);
+    }
+    assert!(after.rules.get(first).is_none() && after.rules.get(second).is_some());
+    let last = Arc::clone(&applied.borrow());
+    assert!(Arc::ptr_eq(&last.hosts, &after.hosts), "the same registry is not looked through again");
 }
 
 #[test]

@@ -94,29 +94,9 @@ pub(super) fn maps(scrape: &Scrape, value: impl Fn(&MapStatus) -> u64) -> Vec<Sa
 pub(super) fn decisions(scrape: &Scrape) -> Vec<Sample> {
     let of = |reason: Reason| scrape.decisions.iter().find(|count| count.reason == reason.as_str());
     let samples = Reason::ALL.iter().flat_map(|reason| {
-        let (name, verdict) = (reason.as_str(), verdict(*reason));
+        let (name, verdict) = (reason.as_str(), if reason.allows() { "allow" } else { "deny" });
         let (enforced, audited) = of(*reason).map_or((0, 0), |count| (count.enforced, count.audited));
         [sample([verdict, name, "enforce"], enforced), sample([verdict, name, "audit"], audited)]
     });
     samples.collect()
-}
-
-/// A reason is always for the same verdict; a translated flow is an allowed one.
-fn verdict(reason: Reason) -> &'static str {
-    match reason {
-        Reason::Loopback
-        | Reason::Exempt
-        | Reason::Registered
-        | Reason::AllowAny
-        | Reason::UnknownWorkloadAllowed => "allow",
-        Reason::NotRegistered
-        | Reason::NeedsName
-        | Reason::NoBackend
-        | Reason::PolicyUnknown
-        | Reason::UnknownWorkload
-        | Reason::Protocol
-        | Reason::TableFault
-        | Reason::WrongFamily
-        | Reason::NoStorage => "deny",
-    }
 }

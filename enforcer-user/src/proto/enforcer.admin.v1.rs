@@ -43,6 +43,67 @@ pub struct ListServicesResponse {
     #[prost(bytes = "vec", tag = "1")]
     pub service: ::prost::alloc::vec::Vec<u8>,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ObserveFlowsRequest {
+    /// How many of the flows that are kept and fit come first, the oldest first; absent: all.
+    #[prost(uint64, optional, tag = "1")]
+    pub last: ::core::option::Option<u64>,
+    /// Whether more come as they happen, until one side goes.
+    #[prost(bool, tag = "2")]
+    pub follow: bool,
+    /// Of several values of one kind any may fit; every kind that is given must.
+    #[prost(message, optional, tag = "3")]
+    pub filter: ::core::option::Option<FlowFilter>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FlowFilter {
+    /// "allowed", "denied", "translated" or "all".
+    #[prost(string, repeated, tag = "1")]
+    pub verdicts: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Namespaces of workloads.
+    #[prost(string, repeated, tag = "2")]
+    pub namespaces: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// "namespace/name", or a name.
+    #[prost(string, repeated, tag = "3")]
+    pub workloads: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// "not_registered", ...
+    #[prost(string, repeated, tag = "4")]
+    pub reasons: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// "IP", "CIDR" or "HOST", each with ":PORT" behind it, or ":PORT" alone.
+    #[prost(string, repeated, tag = "5")]
+    pub to: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// "tcp", "udp", ...
+    #[prost(string, repeated, tag = "6")]
+    pub protocols: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Only flows of the last so many milliseconds.
+    #[prost(uint64, optional, tag = "7")]
+    pub since_ms: ::core::option::Option<u64>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ObserveFlowsResponse {
+    /// enforcer_core::flow::FlowLine as JSON. Empty now and then for one who follows: nothing has happened, the agent lives.
+    #[prost(bytes = "vec", tag = "1")]
+    pub line: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListDeniedRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListDeniedResponse {
+    #[prost(oneof = "list_denied_response::Answer", tags = "1, 2")]
+    pub answer: ::core::option::Option<list_denied_response::Answer>,
+}
+/// Nested message and enum types in `ListDeniedResponse`.
+pub mod list_denied_response {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Answer {
+        /// enforcer_core::flow::Denied as JSON.
+        #[prost(bytes, tag = "1")]
+        Denied(::prost::alloc::vec::Vec<u8>),
+        /// The last message: denials of further destinations, for which there was no room.
+        #[prost(uint64, tag = "2")]
+        DidNotFit(u64),
+    }
+}
 /// Generated client implementations.
 pub mod admin_client {
     #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
@@ -190,6 +251,42 @@ pub mod admin_client {
             req.extensions_mut().insert(GrpcMethod::new("enforcer.admin.v1.Admin", "ListServices"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// The flows that are kept, and those that come.
+        pub async fn observe_flows(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ObserveFlowsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ObserveFlowsResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/enforcer.admin.v1.Admin/ObserveFlows");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("enforcer.admin.v1.Admin", "ObserveFlows"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// What was denied, or would have been, since the agent started, one destination a message.
+        pub async fn list_denied(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListDeniedRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ListDeniedResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/enforcer.admin.v1.Admin/ListDenied");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("enforcer.admin.v1.Admin", "ListDenied"));
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -229,6 +326,26 @@ pub mod admin_server {
             &self,
             request: tonic::Request<super::ListServicesRequest>,
         ) -> std::result::Result<tonic::Response<Self::ListServicesStream>, tonic::Status>;
+        /// Server streaming response type for the ObserveFlows method.
+        type ObserveFlowsStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::ObserveFlowsResponse, tonic::Status>,
+            > + std::marker::Send
+            + 'static;
+        /// The flows that are kept, and those that come.
+        async fn observe_flows(
+            &self,
+            request: tonic::Request<super::ObserveFlowsRequest>,
+        ) -> std::result::Result<tonic::Response<Self::ObserveFlowsStream>, tonic::Status>;
+        /// Server streaming response type for the ListDenied method.
+        type ListDeniedStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::ListDeniedResponse, tonic::Status>,
+            > + std::marker::Send
+            + 'static;
+        /// What was denied, or would have been, since the agent started, one destination a message.
+        async fn list_denied(
+            &self,
+            request: tonic::Request<super::ListDeniedRequest>,
+        ) -> std::result::Result<tonic::Response<Self::ListDeniedStream>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct AdminServer<T> {
@@ -429,6 +546,82 @@ pub mod admin_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListServicesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/enforcer.admin.v1.Admin/ObserveFlows" => {
+                    #[allow(non_camel_case_types)]
+                    struct ObserveFlowsSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::ServerStreamingService<super::ObserveFlowsRequest> for ObserveFlowsSvc<T> {
+                        type Response = super::ObserveFlowsResponse;
+                        type ResponseStream = T::ObserveFlowsStream;
+                        type Future = BoxFuture<tonic::Response<Self::ResponseStream>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ObserveFlowsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Admin>::observe_flows(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ObserveFlowsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/enforcer.admin.v1.Admin/ListDenied" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListDeniedSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::ServerStreamingService<super::ListDeniedRequest> for ListDeniedSvc<T> {
+                        type Response = super::ListDeniedResponse;
+                        type ResponseStream = T::ListDeniedStream;
+                        type Future = BoxFuture<tonic::Response<Self::ResponseStream>, tonic::Status>;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListDeniedRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Admin>::list_denied(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListDeniedSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use enforcer_core::registry::{Registry, registryz};
 use serde::Serialize;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-use crate::admin::server::Parts;
+use crate::admin::server::{Parts, flows};
 use crate::cli::registry::views;
 use crate::controller::Question;
 use crate::proto::admin::admin_server::Admin;
 use crate::proto::admin::{
     ExplainRequest, ExplainResponse, ExportRegistryRequest, ExportRegistryResponse, GetStatusRequest,
-    GetStatusResponse, ListServicesRequest, ListServicesResponse,
+    GetStatusResponse, ListDeniedRequest, ListDeniedResponse, ListServicesRequest, ListServicesResponse,
+    ObserveFlowsRequest, ObserveFlowsResponse,
 };
 
 /// Bytes of one message of an export.
@@ -26,15 +27,17 @@ const CHUNK_BYTES: usize = 256 << 10;
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// A stream of answers.
-type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+pub(super) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 pub(super) struct Service {
     parts: Parts,
+    /// Closed when the agent stops.
+    stop: watch::Receiver<()>,
 }
 
 impl Service {
-    pub(super) fn new(parts: Parts) -> Self {
-        Self { parts }
+    pub(super) fn new(parts: Parts, stop: watch::Receiver<()>) -> Self {
+        Self { parts, stop }
     }
 
     fn registry(&self) -> Arc<Registry> {
@@ -96,10 +99,32 @@ impl Admin for Service {
             views(self.registry(), host).map(|view| Ok(ListServicesResponse { service: json(&view)? }));
         Ok(Response::new(Box::pin(tokio_stream::iter(services))))
     }
+
+    type ObserveFlowsStream = Answers<ObserveFlowsResponse>;
+
+    async fn observe_flows(
+        &self,
+        request: Request<ObserveFlowsRequest>,
+    ) -> Result<Response<Self::ObserveFlowsStream>, Status> {
+        let question = flows::question(request.into_inner())?;
+        let lines = (self.parts.observe)(question.filter, question.last, question.follow);
+        let lines = lines.map_err(|error| Status::internal(format!("{error:#}")))?;
+        let stop = question.follow.then(|| self.stop.clone());
+        Ok(Response::new(flows::answers(lines, stop)))
+    }
+
+    type ListDeniedStream = Answers<ListDeniedResponse>;
+
+    async fn list_denied(
+        &self,
+        _: Request<ListDeniedRequest>,
+    ) -> Result<Response<Self::ListDeniedStream>, Status> {
+        Ok(Response::new(flows::denied((self.parts.denied)())))
+    }
 }
 
 #[allow(clippy::result_large_err)] // tonic's own
-fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, Status> {
+pub(super) fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, Status> {
     serde_json::to_vec(value)
         .map_err(|error| Status::internal(format!("writing the answer as JSON: {error}")))
 }

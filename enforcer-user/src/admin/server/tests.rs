@@ -1,5 +1,7 @@
 //! Both sides over a real socket.
 
+mod flows;
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -73,15 +75,26 @@ spec:
     Arc::new(enforcer_core::registry::build(&parsed.objects, &options).0)
 }
 
-/// A served socket, and what stops it.
-async fn serving(path: &Path) -> (oneshot::Sender<()>, JoinHandle<anyhow::Result<()>>) {
+/// An agent that is ready and has kept no flow.
+fn parts() -> Parts {
     let (questions, asked) = mpsc::channel(1);
     tokio::spawn(answer(asked));
     let (_, registry) = watch::channel(registry());
     let status = Arc::new(|| Status { revision: 7, ready: true, ..Status::default() });
+    let observe: Arc<dyn Fn(Filter, usize, bool) -> anyhow::Result<FlowLines> + Send + Sync> =
+        Arc::new(|_, _, _| Ok(Box::pin(tokio_stream::empty())));
+    Parts { questions, status, registry, observe, denied: Arc::new(DeniedList::default) }
+}
+
+/// A served socket, and what stops it.
+async fn serving(path: &Path) -> (oneshot::Sender<()>, JoinHandle<anyhow::Result<()>>) {
+    serving_with(path, parts()).await
+}
+
+async fn serving_with(path: &Path, parts: Parts) -> (oneshot::Sender<()>, JoinHandle<anyhow::Result<()>>) {
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async { stopped.await.unwrap_or_default() };
-    let served = tokio::spawn(serve(path.to_owned(), Parts { questions, status, registry }, shutdown));
+    let served = tokio::spawn(serve(path.to_owned(), parts, shutdown));
     for _ in 0..500 {
         if path.exists() || served.is_finished() {
             break;
@@ -146,8 +159,7 @@ async fn an_agent_that_hangs_is_named() {
     let dir = Dir::new("hung");
     std::fs::create_dir_all(&dir.0).unwrap();
     let _listener = std::os::unix::net::UnixListener::bind(dir.socket()).unwrap();
-    let mut client = Client::connect(&dir.socket()).await.unwrap();
-    client.patience = Duration::from_millis(100);
+    let mut client = Client::patient(&dir.socket(), Duration::from_millis(100)).await.unwrap();
     let error = client.status().await.unwrap_err().to_string();
     assert!(error.contains("does not answer within"), "{error}");
 }

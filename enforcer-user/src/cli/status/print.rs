@@ -6,7 +6,7 @@ use enforcer_core::problem::Problem;
 
 use crate::cli::offline::tally;
 use crate::cli::output::{Look, Tone};
-use crate::cli::text::{Column, age, count, fields, or_dash, table, wrap};
+use crate::cli::text::{Column, age, count, fields, or_dash, printable, table, wrap};
 use crate::status::{DecisionCount, Denial, MapStatus, SourceStatus, Status, WorkloadStatus};
 
 /// How many problems are shown; JSON has all.
@@ -121,11 +121,6 @@ fn denial(denial: &Denial) -> Vec<String> {
         denial.reason.clone(),
         if denial.blocked { "yes" } else { "no" }.to_owned(),
     ]
-}
-
-/// A process chooses its own name: nothing in it may move the cursor.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// Errors first, a few, and how to see the rest.
