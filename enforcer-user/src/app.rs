@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admin::server::{self, Parts};
+use crate::clock;
 use crate::config::{Config, RegistrySource, StaticWorkload};
 use crate::controller::{Applied, Controller, Event, QUEUE};
 use crate::dataplane::Kernel;
@@ -170,7 +171,7 @@ fn status(applied: &watch::Receiver<Arc<Applied>>, counters: &Counters, flows: &
     let suppressed = counters.suppressed();
     let mut status = applied.status.clone();
     if !status.attached.is_empty() {
-        status.enforcement = counters.enforcement().to_string();
+        status.follow(counters.switch(), clock::since_boot());
     }
     status.decisions = counters.decisions();
     status.events_suppressed = suppressed.values().sum();

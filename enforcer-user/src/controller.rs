@@ -5,12 +5,14 @@
 
 mod answer;
 mod publish;
+mod switch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
+use enforcer_common::mode::Switch;
 use enforcer_core::policy::compile::Compiler;
 use enforcer_core::policy::explain::Explanation;
 use enforcer_core::policy::image::Image;
@@ -79,6 +81,8 @@ pub struct Controller<D> {
     fault: Option<String>,
     /// Somebody has taken the programs off: this agent enforces nothing any more, and does not put them back.
     lifted: bool,
+    /// The node's switch as it was seen last: `enforcer mode` turns it without asking us.
+    switch: Switch,
     revision: u64,
     publish: watch::Sender<Arc<Applied>>,
 }
@@ -97,6 +101,7 @@ impl<D: Dataplane> Controller<D> {
         let now = Instant::now();
         let source = |snapshot: Snapshot| SourceState { snapshot, revision: 1, since: now };
         let mut controller = Self {
+            switch: Switch::to(config.enforcement),
             config,
             dataplane,
             roster,
@@ -121,6 +126,7 @@ impl<D: Dataplane> Controller<D> {
             );
         }
         controller.switch_on()?;
+        controller.look_at_switch()?;
         controller.publish();
         Ok((controller, applied))
     }
@@ -175,11 +181,12 @@ impl<D: Dataplane> Controller<D> {
             return false;
         }
         let ops = self.compiler.reap(self.started.elapsed());
-        if let Err(error) = self.dataplane.apply(&ops) {
+        let result = self.dataplane.apply(&ops).and_then(|()| self.look_at_switch());
+        if let Err(error) = &result {
             self.fault = Some(format!("{error:#}"));
         }
-        if !ops.is_empty() {
-            // How full the maps are has changed.
+        if !ops.is_empty() || matches!(result, Ok(true)) {
+            // How full the maps are has changed, or what is enforced.
             self.publish();
         }
         // What failed is tried again; what did not fit, when there is more room.
@@ -198,7 +205,7 @@ impl<D: Dataplane> Controller<D> {
             tracing::error!("cannot apply the registry: {error:#}; trying again over what the maps hold");
             self.start_over(&registry)
         });
-        let result = result.and_then(|()| self.switch_on());
+        let result = result.and_then(|()| self.switch_on()).and_then(|()| self.look_at_switch());
         if let Err(error) = &result {
             tracing::error!("cannot bring the registry into the kernel: {error:#}; trying again in a second");
         }

@@ -7,12 +7,14 @@
 pub mod admin;
 pub mod app;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod controller;
 pub mod dataplane;
 pub mod flows;
 pub mod identity;
 pub mod lifecycle;
+pub mod mountinfo;
 pub mod proto;
 pub mod sources;
 pub mod status;
