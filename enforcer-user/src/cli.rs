@@ -5,6 +5,7 @@ pub mod args;
 mod ask;
 mod detach;
 pub mod explain;
+mod mode;
 mod offline;
 pub mod output;
 mod progress;
@@ -71,6 +72,8 @@ pub enum Command {
     Registry(registry::RegistryCommand),
     /// Tells why a destination is allowed or denied: exit code 1 when it is denied
     Explain(Box<explain::ExplainArgs>),
+    /// Shows what is enforced on this node, or switches it at once, with or without a living agent
+    Mode(args::mode::ModeArgs),
     /// Takes every program, link and pin off this node, with or without a living agent
     Detach(detach::DetachArgs),
     /// Prints version, commit, ABI and the hash of the kernel object
@@ -84,6 +87,7 @@ pub fn run(cli: &Cli, matches: &ArgMatches) -> anyhow::Result<Answer> {
         Command::Status(args) => status::run(args, cli.output),
         Command::Registry(command) => registry::run(command, matches, cli.output),
         Command::Explain(args) => explain::run(args, matches, cli.output),
+        Command::Mode(args) => mode::run(args, cli.output),
         Command::Detach(args) => detach::run(args, cli.output),
         Command::Version => version::run(cli.output),
     }

@@ -7,13 +7,14 @@
 // The comments are the help, which is not Markdown.
 #![allow(clippy::doc_markdown)]
 
+pub mod mode;
 pub mod run;
 mod words;
 
 use clap::Args;
 
 use crate::config::defaults;
-use words::Words;
+pub(in crate::cli) use words::Words;
 
 /// The forms of `--registry`, wherever they are listed.
 pub const SOURCE_FORMS: &str =
@@ -25,6 +26,14 @@ pub struct AdminArgs {
     /// The agent's admin socket
     #[arg(long, env = "ENFORCER_ADMIN", value_name = "PATH", default_value = defaults::ADMIN)]
     pub admin: String,
+}
+
+/// Where the agent has pinned what it enforces.
+#[derive(Args, Clone, Debug)]
+pub struct PinArgs {
+    /// The agent's bpffs directory
+    #[arg(long, env = "ENFORCER_PIN_DIR", value_name = "DIR", default_value = defaults::PIN_DIR)]
+    pub pin_dir: String,
 }
 
 /// `--registry` of commands that read.

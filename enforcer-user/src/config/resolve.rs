@@ -3,6 +3,7 @@
 
 mod exempt;
 mod limits;
+mod mode;
 mod names;
 mod policy;
 mod registry;
@@ -12,9 +13,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::cli::args::run::RunArgs;
-use crate::cli::args::{AdminArgs, PolicyArgs, RegistryArgs};
+use crate::cli::args::{AdminArgs, PinArgs, PolicyArgs, RegistryArgs};
 use crate::config::{Config, PolicyConfig, RegistryConfig};
 
+pub use mode::{ModeRequest, Turn, mode};
 pub use workload::WorkloadName;
 
 /// One thing that is wrong with the command line.
@@ -171,10 +173,10 @@ pub fn admin(args: &AdminArgs) -> Result<PathBuf, Vec<Fault>> {
     faults.finish(path)
 }
 
-/// `--pin-dir` of `enforcer detach`.
-pub fn pin_dir(text: &str) -> Result<PathBuf, Vec<Fault>> {
+/// `--pin-dir` of a command that works on the pins.
+pub fn pin_dir(args: &PinArgs) -> Result<PathBuf, Vec<Fault>> {
     let mut faults = Faults::default();
-    let path = faults.take("--pin-dir", text, absolute);
+    let path = faults.take("--pin-dir", &args.pin_dir, absolute);
     faults.finish(path)
 }
 
