@@ -4,6 +4,7 @@
 pub mod args;
 mod ask;
 mod detach;
+mod doctor;
 pub mod explain;
 mod mode;
 mod offline;
@@ -74,6 +75,8 @@ pub enum Command {
     Explain(Box<explain::ExplainArgs>),
     /// Shows what is enforced on this node, or switches it at once, with or without a living agent
     Mode(args::mode::ModeArgs),
+    /// Looks whether this node can enforce, and who else is here: exit code 1 when it cannot
+    Doctor(doctor::DoctorArgs),
     /// Takes every program, link and pin off this node, with or without a living agent
     Detach(detach::DetachArgs),
     /// Prints version, commit, ABI and the hash of the kernel object
@@ -88,6 +91,7 @@ pub fn run(cli: &Cli, matches: &ArgMatches) -> anyhow::Result<Answer> {
         Command::Registry(command) => registry::run(command, matches, cli.output),
         Command::Explain(args) => explain::run(args, matches, cli.output),
         Command::Mode(args) => mode::run(args, cli.output),
+        Command::Doctor(args) => doctor::run(args, cli.output),
         Command::Detach(args) => detach::run(args, cli.output),
         Command::Version => version::run(cli.output),
     }

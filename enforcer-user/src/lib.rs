@@ -11,6 +11,7 @@ pub mod clock;
 pub mod config;
 pub mod controller;
 pub mod dataplane;
+pub mod doctor;
 pub mod flows;
 pub mod identity;
 pub mod lifecycle;

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::args::run::RunArgs;
 use crate::cli::args::{AdminArgs, PinArgs, PolicyArgs, RegistryArgs};
 use crate::config::{Config, PolicyConfig, RegistryConfig};
+use crate::doctor::Request;
 
 pub use mode::{ModeRequest, Turn, mode};
 pub use workload::WorkloadName;
@@ -178,6 +179,14 @@ pub fn pin_dir(args: &PinArgs) -> Result<PathBuf, Vec<Fault>> {
     let mut faults = Faults::default();
     let path = faults.take("--pin-dir", &args.pin_dir, absolute);
     faults.finish(path)
+}
+
+/// What `enforcer doctor` was told.
+pub fn doctor(pins: &PinArgs, cgroups: &[String]) -> Result<Request, Vec<Fault>> {
+    let mut faults = Faults::default();
+    let cgroups = faults.take_all("--cgroup", cgroups, absolute);
+    let pin_dir = faults.take("--pin-dir", &pins.pin_dir, absolute);
+    faults.finish(pin_dir.map(|pin_dir| Request { pin_dir, cgroups }))
 }
 
 /// A path from the root, without `..`.
