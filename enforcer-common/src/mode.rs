@@ -93,6 +93,26 @@ impl Switch {
             _ => self.now,
         }
     }
+
+    /// What is left of it at this second since boot: a limit that has passed is none.
+    pub const fn settled(self, second: u64) -> Self {
+        match self.later {
+            Some((later, until)) if second >= until => Self::to(later),
+            _ => self,
+        }
+    }
+
+    /// This switch turned at `second`: for good, or until a later second. Then comes what would have come without the limited
+    /// turn, or turns: the second of two does not make the first one last.
+    pub const fn turned(self, to: Enforcement, second: u64, until: Option<u64>) -> Self {
+        let Some(until) = until else { return Self::to(to) };
+        let settled = self.settled(second);
+        let back = match settled.later {
+            Some((later, _)) => later,
+            None => settled.now,
+        };
+        Self { now: to, later: Some((back, until)) }
+    }
 }
 
 /// What happens to a destination that no rule names. Istio's `outboundTrafficPolicy.mode`.
@@ -152,5 +172,20 @@ mod tests {
         }
         assert_eq!((limited.at(999), limited.at(1_000)), (Enforcement::Off, Enforcement::Enforce));
         assert_eq!(Switch::from_word(0).at(0), Enforcement::Off);
+        assert_eq!(limited.settled(999), limited);
+        assert_eq!(limited.settled(1_000), Switch::to(Enforcement::Enforce));
+    }
+
+    #[test]
+    fn a_limited_switch_turns_back_to_what_was_there_before_the_first_of_them() {
+        use Enforcement::{Audit, Enforce, Off};
+        let node = Switch::to(Enforce);
+        let first = node.turned(Off, 100, Some(200));
+        assert_eq!(first, Switch { now: Off, later: Some((Enforce, 200)) });
+        // Turned again before the first has ended: enforce comes after it, not off.
+        assert_eq!(first.turned(Audit, 150, Some(900)), Switch { now: Audit, later: Some((Enforce, 900)) });
+        // After it has ended there is no trace of it.
+        assert_eq!(first.turned(Audit, 200, Some(900)), Switch { now: Audit, later: Some((Enforce, 900)) });
+        assert_eq!(first.turned(Audit, 150, None), Switch::to(Audit));
     }
 }

@@ -6,8 +6,10 @@ mod ask;
 pub mod completions;
 mod detach;
 pub mod docs;
+mod doctor;
 pub mod explain;
 pub mod man;
+mod mode;
 mod observe;
 mod offline;
 pub mod output;
@@ -81,6 +83,10 @@ pub enum Command {
     Explain(Box<explain::ExplainArgs>),
     /// Shows flows: those that are kept, or with --follow those that come
     Observe(observe::ObserveArgs),
+    /// Shows what is enforced on this node, or switches it at once, with or without a living agent
+    Mode(args::mode::ModeArgs),
+    /// Looks whether this node can enforce, and who else is here: exit code 1 when it cannot
+    Doctor(doctor::DoctorArgs),
     /// Takes every program, link and pin off this node, with or without a living agent
     Detach(detach::DetachArgs),
     /// Prints version, commit, ABI and the hash of the kernel object
@@ -126,6 +132,8 @@ pub fn run(cli: &Cli, matches: &ArgMatches) -> anyhow::Result<Answer> {
         Command::Registry(command) => registry::run(command, matches, cli.output),
         Command::Explain(args) => explain::run(args, matches, cli.output),
         Command::Observe(args) => observe::run(args, cli.output),
+        Command::Mode(args) => mode::run(args, cli.output),
+        Command::Doctor(args) => doctor::run(args, cli.output),
         Command::Detach(args) => detach::run(args, cli.output),
         Command::Version => version::run(cli.output),
         Command::Completions(args) => completions::run(args),

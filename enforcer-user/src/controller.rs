@@ -8,12 +8,14 @@ mod hosts;
 mod publish;
 mod report;
 mod rules;
+mod switch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
+use enforcer_common::mode::Switch;
 use enforcer_core::policy::compile::Compiler;
 use enforcer_core::policy::explain::Explanation;
 use enforcer_core::policy::image::Image;
@@ -85,6 +87,8 @@ pub struct Controller<D> {
     fault: Option<String>,
     /// Somebody has taken the programs off: this agent enforces nothing any more, and does not put them back.
     lifted: bool,
+    /// The node's switch as it was seen last: `enforcer mode` turns it without asking us.
+    switch: Switch,
     revision: u64,
     updates: Updates,
     report: report::Report,
@@ -106,6 +110,7 @@ impl<D: Dataplane> Controller<D> {
         let now = Instant::now();
         let source = |snapshot: Snapshot| SourceState { snapshot, revision: 1, since: now };
         let mut controller = Self {
+            switch: Switch::to(config.enforcement),
             config,
             dataplane,
             roster,
@@ -133,6 +138,7 @@ impl<D: Dataplane> Controller<D> {
             );
         }
         controller.switch_on()?;
+        controller.look_at_switch()?;
         controller.updates.count(now.elapsed(), Outcome::Applied);
         controller.publish();
         Ok((controller, applied))
@@ -195,12 +201,13 @@ impl<D: Dataplane> Controller<D> {
         }
         let ops = self.compiler.reap(self.started.elapsed());
         self.rules.follow(&ops, |_| None);
-        if let Err(error) = self.dataplane.apply(&ops) {
+        let result = self.dataplane.apply(&ops).and_then(|()| self.look_at_switch());
+        if let Err(error) = &result {
             self.fault = Some(format!("{error:#}"));
             self.report.fault(self.fault.as_deref());
         }
-        if !ops.is_empty() {
-            // How full the maps are has changed.
+        if !ops.is_empty() || matches!(result, Ok(true)) {
+            // How full the maps are has changed, or what is enforced.
             self.publish();
         }
         // What failed is tried again; what did not fit, when there is more room.
@@ -224,7 +231,7 @@ impl<D: Dataplane> Controller<D> {
             }
             self.start_over(&registry)
         });
-        let result = result.and_then(|()| self.switch_on());
+        let result = result.and_then(|()| self.switch_on()).and_then(|()| self.look_at_switch());
         self.fault = result.err().map(|error| format!("{error:#}"));
         let outcome = match self.fault {
             Some(_) => Outcome::Failed,

@@ -17,6 +17,7 @@ pub mod pin;
 pub mod probe;
 pub mod read;
 pub mod ring;
+pub mod switch;
 mod sys;
 pub mod tables;
 
@@ -25,7 +26,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use enforcer_common::id::RuleId;
 use enforcer_common::key::CgroupId;
-use enforcer_common::mode::Enforcement;
+use enforcer_common::mode::{Enforcement, Switch};
 use enforcer_common::verdict::Tables;
 use enforcer_core::policy::image::{Image, MapOp};
 
@@ -42,8 +43,11 @@ pub trait Dataplane: Send + Sync {
     /// Does the operations, in order. On an error the maps are somewhere between two states: read them back.
     fn apply(&mut self, ops: &[MapOp]) -> Result<()>;
 
-    /// Writes the node's settings; the switch last.
+    /// Writes the node's settings; the switch last, and only when the flag is not what it was: somebody may have turned it.
     fn configure(&mut self, settings: &NodeSettings) -> Result<()>;
+
+    /// The switch, as it was turned last.
+    fn switch(&self) -> Result<Switch>;
 
     /// Attaches to these cgroups and to no others.
     fn attach(&mut self, cgroups: &[(CgroupId, PathBuf)]) -> Result<()>;
@@ -64,7 +68,7 @@ pub trait Dataplane: Send + Sync {
 /// The node-wide settings that programs read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NodeSettings {
-    /// The node's switch.
+    /// The agent's flag.
     pub enforcement: Enforcement,
     /// What a process without identity may do.
     pub unknown_workload_allowed: bool,

@@ -1,5 +1,7 @@
 //! Who runs here: from the configured workloads to the cgroups that the kernel knows.
 
+mod find;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -10,6 +12,8 @@ use enforcer_common::key::CgroupId;
 use enforcer_core::policy::WorkloadSpec;
 
 use crate::config::StaticWorkload;
+
+pub use find::paths;
 
 /// A cgroup directory that exists.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -3,8 +3,11 @@
 
 pub mod updates;
 
+use enforcer_common::mode::{Enforcement, Switch};
 use enforcer_core::problem::Problem;
 use serde::{Deserialize, Serialize};
+
+use crate::clock;
 
 /// All of it.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -13,6 +16,18 @@ pub struct Status {
     pub version: String,
     /// `enforce`, `audit` or `off`: what the kernel holds.
     pub enforcement: String,
+    /// `flag`; `mode` when `enforcer mode` has made it something else, now or for later; `detach` when nothing is left.
+    #[serde(default)]
+    pub enforcement_from: String,
+    /// The agent's `--enforcement`.
+    #[serde(default)]
+    pub enforcement_flag: String,
+    /// Until when it is so (RFC 3339), if somebody has said so.
+    #[serde(default)]
+    pub enforcement_until: Option<String>,
+    /// What comes then.
+    #[serde(default)]
+    pub enforcement_then: Option<String>,
     /// The node's policy: `REGISTRY_ONLY`, `ALLOW_ANY` or `unknown`; and where it comes from.
     pub outbound_policy: String,
     /// `flag` or `mesh`.
@@ -43,6 +58,25 @@ pub struct Status {
     pub not_ready: Vec<String>,
 }
 
+impl Status {
+    /// Says what is enforced with this switch at this second since boot: on the node, and of each workload.
+    pub fn follow(&mut self, switch: Switch, second: u64) {
+        let switch = switch.settled(second);
+        let node = switch.now.as_str();
+        let later = switch.later.map(|(later, _)| later.as_str());
+        let as_flag = |enforcement: &str| enforcement == self.enforcement_flag;
+        let from = if as_flag(node) && later.is_none_or(as_flag) { "flag" } else { "mode" };
+        from.clone_into(&mut self.enforcement_from);
+        node.clone_into(&mut self.enforcement);
+        self.enforcement_until = switch.later.map(|(_, until)| clock::rfc3339(until));
+        self.enforcement_then = later.map(str::to_owned);
+        for workload in &mut self.workloads {
+            let own = workload.own_enforcement.as_deref().filter(|_| switch.now != Enforcement::Off);
+            workload.enforcement = own.unwrap_or(node).to_owned();
+        }
+    }
+}
+
 /// One source.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct SourceStatus {
@@ -69,6 +103,9 @@ pub struct WorkloadStatus {
     pub cgroup: String,
     /// Its effective enforcement.
     pub enforcement: String,
+    /// Its own, where it has one; the node's `off` ends that, too.
+    #[serde(default)]
+    pub own_enforcement: Option<String>,
     /// Its outbound policy.
     pub outbound_policy: String,
     /// Events of it that were not sent.
@@ -116,4 +153,53 @@ pub struct Denial {
     pub blocked: bool,
     /// Where it was met.
     pub hook: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_enforced_follows_the_switch_and_its_end() {
+        let own = |name: &str, own: Option<&str>| WorkloadStatus {
+            name: name.to_owned(),
+            own_enforcement: own.map(str::to_owned),
+            ..WorkloadStatus::default()
+        };
+        let mut status = Status {
+            enforcement_flag: "enforce".to_owned(),
+            workloads: vec![own("a", None), own("b", Some("audit")), own("c", Some("enforce"))],
+            ..Status::default()
+        };
+        let until = clock::since_boot() + 1_000;
+        for (switch, second, node, from, then, workloads) in [
+            (Switch::to(Enforcement::Enforce), 0, "enforce", "flag", None, ["enforce", "audit", "enforce"]),
+            (Switch::to(Enforcement::Audit), 0, "audit", "mode", None, ["audit", "audit", "enforce"]),
+            (Switch::to(Enforcement::Off), 0, "off", "mode", None, ["off", "off", "off"]),
+            (
+                Switch { now: Enforcement::Off, later: Some((Enforcement::Enforce, until)) },
+                until - 1,
+                "off",
+                "mode",
+                Some("enforce"),
+                ["off", "off", "off"],
+            ),
+            (
+                Switch { now: Enforcement::Off, later: Some((Enforcement::Enforce, until)) },
+                until,
+                "enforce",
+                "flag",
+                None,
+                ["enforce", "audit", "enforce"],
+            ),
+        ] {
+            status.follow(switch, second);
+            assert_eq!((status.enforcement.as_str(), status.enforcement_from.as_str()), (node, from));
+            assert_eq!(status.enforcement_then.as_deref(), then);
+            assert_eq!(status.enforcement_until.is_some(), then.is_some());
+            let found: Vec<&str> =
+                status.workloads.iter().map(|workload| workload.enforcement.as_str()).collect();
+            assert_eq!(found, workloads, "{switch:?} at {second}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use enforcer_common::event::FlowEvent;
 use enforcer_common::key::CgroupId;
 use tokio::sync::watch;
 
+use crate::clock;
 use crate::controller::Applied;
 use crate::dataplane::counters::Counters;
 use crate::dataplane::object_hash;
@@ -58,7 +59,7 @@ impl View {
         let applied = Arc::clone(&self.applied.borrow());
         let suppressed = self.counters.suppressed();
         let mut status = applied.status.clone();
-        status.enforcement = self.enforcement(&applied);
+        self.follow_switch(&mut status);
         status.decisions = self.counters.decisions();
         status.events_suppressed = suppressed.values().sum();
         for source in &mut status.sources {
@@ -79,8 +80,10 @@ impl View {
     pub(super) fn metrics(&self, accept: &str) -> Page {
         let applied = Arc::clone(&self.applied.borrow());
         let mut suppressed = self.suppressed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut status = applied.status.clone();
+        self.follow_switch(&mut status);
         let scrape = Scrape {
-            enforcement: self.enforcement(&applied),
+            enforcement: status.enforcement,
             decisions: self.counters.decisions(),
             events_received: self.received.load(Ordering::Relaxed),
             events_lost: self.lost.load(Ordering::Relaxed),
@@ -102,13 +105,11 @@ impl View {
         Readiness { ready: *ready, not_ready: not_ready.clone(), revision: *revision }
     }
 
-    /// The node's switch: what the kernel holds, while there are programs that read it.
-    fn enforcement(&self, applied: &Applied) -> String {
-        let status = &applied.status;
-        if status.attached.is_empty() {
-            return status.enforcement.clone();
+    /// What the kernel holds, while there are programs that read it.
+    fn follow_switch(&self, status: &mut Status) {
+        if !status.attached.is_empty() {
+            status.follow(self.counters.switch(), clock::since_boot());
         }
-        self.counters.enforcement().to_string()
     }
 }
 

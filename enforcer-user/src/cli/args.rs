@@ -7,13 +7,14 @@
 // The comments are the help, which is not Markdown.
 #![allow(clippy::doc_markdown)]
 
+pub mod mode;
 pub mod run;
 mod words;
 
 use clap::{Args, ValueHint};
 
 use crate::config::defaults;
-use words::Words;
+pub(in crate::cli) use words::Words;
 
 /// The forms of `--registry`, wherever they are listed.
 pub const SOURCE_FORMS: &str =
@@ -26,6 +27,15 @@ pub struct AdminArgs {
     #[arg(long, env = "ENFORCER_ADMIN", value_name = "PATH", default_value = defaults::ADMIN,
         value_hint = ValueHint::FilePath)]
     pub admin: String,
+}
+
+/// Where the agent has pinned what it enforces.
+#[derive(Args, Clone, Debug)]
+pub struct PinArgs {
+    /// The agent's bpffs directory
+    #[arg(long, env = "ENFORCER_PIN_DIR", value_name = "DIR", default_value = defaults::PIN_DIR,
+        value_hint = ValueHint::DirPath)]
+    pub pin_dir: String,
 }
 
 /// `--registry` of commands that read.

@@ -3,22 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use clap::{Args, ValueHint};
+use clap::Args;
 use serde::Serialize;
 
 use crate::cli::Answer;
+use crate::cli::args::PinArgs;
 use crate::cli::output::{self, Format};
 use crate::cli::text::count;
-use crate::config::defaults;
 use crate::config::resolve::{self, Faulty};
 
 /// The flags of `enforcer detach`.
 #[derive(Args, Debug)]
 pub struct DetachArgs {
-    /// The agent's bpffs directory
-    #[arg(long, env = "ENFORCER_PIN_DIR", value_name = "DIR", default_value = defaults::PIN_DIR,
-        value_hint = ValueHint::DirPath)]
-    pin_dir: String,
+    /// Where things are pinned.
+    #[command(flatten)]
+    pins: PinArgs,
 }
 
 /// What was taken off. The field names are stable.
@@ -30,7 +29,7 @@ struct Detached {
 }
 
 pub(super) fn run(args: &DetachArgs, format: Format) -> anyhow::Result<Answer> {
-    let dir = resolve::pin_dir(&args.pin_dir).map_err(Faulty)?;
+    let dir = resolve::pin_dir(&args.pins).map_err(Faulty)?;
     let report = crate::dataplane::detach::detach(&dir)
         .with_context(|| format!("taking off what is pinned below {}", dir.display()))?;
     let detached = Detached { links: report.links, maps: report.maps, pins: report.pins };

@@ -53,7 +53,7 @@ pub struct ObserveArgs {
     #[arg(long, value_name = "REASON", value_delimiter = ',')]
     reason: Vec<String>,
     /// Where to: 192.0.2.1, 192.0.2.0/24:443, [2001:db8::1]:443, api.example.com, *.example.com:443, :443; repeatable
-    #[arg(long, value_name = "IP|CIDR|HOST[:PORT]", value_delimiter = ',')]
+    #[arg(long, value_name = "DESTINATION", value_delimiter = ',')]
     to: Vec<String>,
     /// tcp, udp, icmp, sctp, ..., or a number; repeatable
     #[arg(long, value_name = "PROTOCOL", value_delimiter = ',')]

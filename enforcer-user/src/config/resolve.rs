@@ -3,6 +3,7 @@
 
 mod exempt;
 mod limits;
+mod mode;
 mod names;
 mod observe;
 mod policy;
@@ -11,13 +12,15 @@ mod workload;
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::args::{AdminArgs, PolicyArgs, RegistryArgs};
+use crate::cli::args::{AdminArgs, PinArgs, PolicyArgs, RegistryArgs};
 use crate::config::fault::{Place, Wrong, either, nearest, wrong};
 use crate::config::file::Field;
 use crate::config::given::Given;
 use crate::config::{Config, PolicyConfig, RegistryConfig};
+use crate::doctor::Request;
 
 pub use crate::config::fault::{Fault, Faulty};
+pub use mode::{ModeRequest, Turn, mode};
 pub use workload::WorkloadName;
 
 /// Collects faults; what a faulty value would have meant is filled in, and never used.
@@ -189,11 +192,19 @@ pub fn admin(args: &AdminArgs) -> Result<PathBuf, Vec<Fault>> {
     faults.finish(path)
 }
 
-/// `--pin-dir` of `enforcer detach`.
-pub fn pin_dir(text: &str) -> Result<PathBuf, Vec<Fault>> {
+/// `--pin-dir` of a command that works on the pins.
+pub fn pin_dir(args: &PinArgs) -> Result<PathBuf, Vec<Fault>> {
     let mut faults = Faults::default();
-    let path = faults.take("--pin-dir", text, absolute);
+    let path = faults.take("--pin-dir", &args.pin_dir, absolute);
     faults.finish(path)
+}
+
+/// What `enforcer doctor` was told.
+pub fn doctor(pins: &PinArgs, cgroups: &[String]) -> Result<Request, Vec<Fault>> {
+    let mut faults = Faults::default();
+    let cgroups = faults.take_all("--cgroup", cgroups, absolute);
+    let pin_dir = faults.take("--pin-dir", &pins.pin_dir, absolute);
+    faults.finish(pin_dir.map(|pin_dir| Request { pin_dir, cgroups }))
 }
 
 /// A path from the root, without `..`.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use enforcer_common::key::CgroupId;
-use enforcer_common::mode::{Enforcement, OutboundPolicy};
+use enforcer_common::mode::{Enforcement, OutboundPolicy, Switch};
 use enforcer_core::flow::FlowWorkload;
 use enforcer_core::policy::budget::fill;
 use enforcer_core::policy::{NodePolicy, outbound_policy};
 use enforcer_core::registry::Registry;
 
+use crate::clock;
 use crate::config::RegistrySource;
 use crate::controller::{Controller, HostNames, RuleNames, SourceState};
 use crate::dataplane::Dataplane;
@@ -85,16 +86,15 @@ impl<D: Dataplane> Controller<D> {
         let not_ready = self.not_ready(policy);
         let attached = self.dataplane.attached().iter().filter(|_| !self.lifted);
         let attached = attached.map(|(_, path)| path.display().to_string());
-        let enforcement = if self.lifted { Enforcement::Off } else { self.config.enforcement };
         let maps = fill(self.compiler.image(), self.compiler.limits()).into_iter().map(|fill| MapStatus {
             map: fill.map.to_owned(),
             used: fill.used,
             limit: fill.limit,
         });
         let problems = self.problems.iter().chain(&self.refused).cloned().chain(self.compiler.conflicts());
-        Status {
+        let mut status = Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            enforcement: enforcement.to_string(),
+            enforcement_flag: self.config.enforcement.to_string(),
             outbound_policy: policy.to_string(),
             outbound_policy_from: from.to_owned(),
             revision: self.revision,
@@ -107,7 +107,14 @@ impl<D: Dataplane> Controller<D> {
             ready: not_ready.is_empty(),
             not_ready,
             ..Status::default()
+        };
+        if self.lifted {
+            status.follow(Switch::to(Enforcement::Off), 0);
+            "detach".clone_into(&mut status.enforcement_from);
+        } else {
+            status.follow(self.switch, clock::since_boot());
         }
+        status
     }
 
     fn node_policy(&self) -> (OutboundPolicy, &'static str) {
@@ -170,11 +177,9 @@ impl<D: Dataplane> Controller<D> {
                     namespace: identified.workload.namespace.to_string(),
                     name: identified.workload.name.clone(),
                     cgroup: identified.workload.cgroup.display().to_string(),
-                    enforcement: identified
-                        .workload
-                        .enforcement
-                        .unwrap_or(self.config.enforcement)
-                        .to_string(),
+                    // Set with the node's, by `Status::follow`.
+                    enforcement: String::new(),
+                    own_enforcement: identified.workload.enforcement.map(|own| own.to_string()),
                     outbound_policy: compiled
                         .map(|workload| workload.policy().to_string())
                         .unwrap_or_default(),

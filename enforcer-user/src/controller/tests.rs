@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use enforcer_common::addr::Protocol;
+use enforcer_common::config::ConfigKey;
 use enforcer_common::id::RuleId;
 use enforcer_common::key::CgroupId;
 use enforcer_common::mode::Enforcement;
@@ -160,6 +161,53 @@ fn workloads_come_and_go() {
     tell(&mut controller, Event::Roster(gone));
     assert_eq!(controller.dataplane.image.workloads.len(), 1);
     assert!(applied.borrow().status.not_ready[0].contains("/sys/fs/cgroup/curl"));
+}
+
+/// What `enforcer mode` does, without the controller knowing.
+fn turn(controller: &mut Controller<Fake>, switch: Switch) {
+    controller.dataplane.config[ConfigKey::Enforcement.index() as usize] = switch.word();
+}
+
+#[test]
+fn a_switch_turned_at_run_time_is_seen_and_outlives_updates_and_restarts() {
+    let text = format!("{POLICY}{}", entry("a", "192.0.2.1"));
+    let (mut controller, applied) = started(&text, Limits::default());
+    let in_force = |applied: &watch::Receiver<Arc<Applied>>| {
+        let status = &applied.borrow().status;
+        assert!(status.ready, "{:?}", status.not_ready);
+        let until = status.enforcement_until.is_some();
+        (
+            status.enforcement.clone(),
+            status.enforcement_from.clone(),
+            until,
+            status.workloads[0].enforcement.clone(),
+        )
+    };
+    let expected = |node: &str, from: &str, until| (node.to_owned(), from.to_owned(), until, node.to_owned());
+    assert_eq!(in_force(&applied), expected("enforce", "flag", false));
+
+    let later = Some((Enforcement::Enforce, crate::clock::since_boot() + 1_000));
+    turn(&mut controller, Switch { now: Enforcement::Audit, later });
+    tell(&mut controller, Event::Tick);
+    assert_eq!(in_force(&applied), expected("audit", "mode", true));
+    tell(&mut controller, Event::Source(snapshot(POLICY)));
+    assert_eq!(in_force(&applied), expected("audit", "mode", true), "after an update");
+
+    let restart = |controller: Controller<Fake>, enforcement| {
+        let config = Config { enforcement, ..config(Limits::default()) };
+        Controller::start(config, controller.dataplane, roster(&["curl"]), vec![snapshot(POLICY)]).unwrap()
+    };
+    let (mut controller, applied) = restart(controller, Enforcement::Enforce);
+    assert_eq!(in_force(&applied), expected("audit", "mode", true), "after a restart");
+
+    // The time is up: nobody has written anything.
+    turn(&mut controller, Switch { now: Enforcement::Audit, later: Some((Enforcement::Enforce, 1)) });
+    tell(&mut controller, Event::Tick);
+    assert_eq!(in_force(&applied), expected("enforce", "flag", false));
+
+    turn(&mut controller, Switch::to(Enforcement::Off));
+    let (_, applied) = restart(controller, Enforcement::Audit);
+    assert_eq!(in_force(&applied), expected("audit", "flag", false), "after a restart with another flag");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use enforcer_common::config::ConfigKey;
 use enforcer_common::event::EventBudget;
 use enforcer_common::key::CgroupId;
-use enforcer_common::mode::{Enforcement, Switch};
+use enforcer_common::mode::Switch;
 use enforcer_common::names::map;
 use enforcer_common::reason::Reason;
 
@@ -53,8 +53,7 @@ impl Counters {
     }
 
     /// The node's switch, as the kernel has it.
-    pub fn enforcement(&self) -> Enforcement {
-        let word = self.config.get(&ConfigKey::Enforcement.index(), 0).unwrap_or(0);
-        Switch::from_word(word).now
+    pub fn switch(&self) -> Switch {
+        Switch::from_word(self.config.get(&ConfigKey::Enforcement.index(), 0).unwrap_or(0))
     }
 }

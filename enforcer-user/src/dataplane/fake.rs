@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use enforcer_common::config::ConfigKey;
 use enforcer_common::id::RuleId;
 use enforcer_common::key::CgroupId;
+use enforcer_common::mode::Switch;
 use enforcer_core::policy::image::{Image, MapOp};
 
-use crate::dataplane::{Dataplane, NodeSettings};
+use crate::dataplane::{Dataplane, NodeSettings, switch};
 
 /// Does what the kernel's maps would, and fails when told to.
 #[derive(Debug, Default)]
@@ -16,6 +18,8 @@ pub struct Fake {
     pub image: Image,
     /// The settings last written.
     pub settings: Option<NodeSettings>,
+    /// The words of `CONFIG` that say what is enforced: the flag and the switch.
+    pub config: [u64; ConfigKey::COUNT as usize],
     /// How many operations succeed before one fails, if any is to.
     pub fail_after: Option<usize>,
     /// Whether somebody has taken the programs off.
@@ -47,7 +51,15 @@ impl Dataplane for Fake {
 
     fn configure(&mut self, settings: &NodeSettings) -> Result<()> {
         self.settings = Some(settings.clone());
+        let stored = self.config[ConfigKey::EnforcementFlag.index() as usize];
+        for (key, value) in switch::writes(stored, settings.enforcement) {
+            self.config[key.index() as usize] = value;
+        }
         Ok(())
+    }
+
+    fn switch(&self) -> Result<Switch> {
+        Ok(Switch::from_word(self.config[ConfigKey::Enforcement.index() as usize]))
     }
 
     fn attach(&mut self, cgroups: &[(CgroupId, PathBuf)]) -> Result<()> {

@@ -14,7 +14,7 @@ use crate::dataplane::attach;
 use crate::dataplane::load::{self, LoadedProgram};
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pin::{PinLock, Pins};
-use crate::dataplane::{Dataplane, NodeSettings, detach, probe};
+use crate::dataplane::{Dataplane, NodeSettings, detach, probe, switch};
 
 /// Loaded programs and open maps. Dropping it changes nothing that is in force; one that was never attached takes back
 /// the maps it has made.
@@ -41,6 +41,9 @@ impl Kernel {
         let programs = load::load(&pins, limits)?;
         let mut maps = Maps::open(&pins)?;
         maps.allow_events(CgroupId::new(0))?;
+        if fresh {
+            switch::inherit(&pins, &mut maps)?;
+        }
         Ok(Self { pins, programs, maps, attached: Vec::new(), fresh, _lock: lock })
     }
 
@@ -76,7 +79,13 @@ impl Dataplane for Kernel {
         self.maps
             .configure(ConfigKey::UnknownWorkloadAllowed, u64::from(settings.unknown_workload_allowed))?;
         self.maps.configure(ConfigKey::EventRate, settings.event_rate)?;
-        self.maps.configure(ConfigKey::Enforcement, Switch::to(settings.enforcement).word())
+        let stored = self.maps.configured(ConfigKey::EnforcementFlag)?;
+        let mut writes = switch::writes(stored, settings.enforcement).into_iter();
+        writes.try_for_each(|(key, value)| self.maps.configure(key, value))
+    }
+
+    fn switch(&self) -> Result<Switch> {
+        self.maps.configured(ConfigKey::Enforcement).map(Switch::from_word)
     }
 
     fn attach(&mut self, cgroups: &[(CgroupId, PathBuf)]) -> Result<()> {

@@ -1,5 +1,10 @@
 //! Whether this machine can do it, before anything is touched: every fault at once, with what to do.
 
+pub mod attached;
+pub mod feature;
+pub mod pinned;
+
+use std::io;
 use std::path::{Path, PathBuf};
 
 use aya::programs::ProgramType;
@@ -39,11 +44,13 @@ pub fn has_mptcp_helper() -> bool {
     is_helper_supported(ProgramType::CgroupSockAddr, BpfHelper::BPF_FUNC_skc_to_mptcp_sock).unwrap_or(false)
 }
 
-fn kernel_release() -> String {
+/// As `uname -r` says it; empty when nobody tells.
+pub fn kernel_release() -> String {
     std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
 }
 
-fn old_kernel(release: &str) -> Option<String> {
+/// What is wrong with a kernel of this release.
+pub fn old_kernel(release: &str) -> Option<String> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
     let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
         return Some(format!("cannot tell the kernel's version from \"{release}\""));
@@ -54,7 +61,8 @@ fn old_kernel(release: &str) -> Option<String> {
     })
 }
 
-fn no_bpffs(pin_dir: &Path) -> Option<String> {
+/// What is wrong with the place of the pins.
+pub fn no_bpffs(pin_dir: &Path) -> Option<String> {
     let existing = nearest_existing(pin_dir);
     let is_bpffs = statfs(&existing).is_ok_and(|stat| stat.filesystem_type() == BPF_FS_MAGIC);
     (!is_bpffs).then(|| {
@@ -67,8 +75,23 @@ fn no_bpffs(pin_dir: &Path) -> Option<String> {
     })
 }
 
-fn nearest_existing(path: &Path) -> PathBuf {
+/// The directory itself, or the nearest one above it that is there.
+pub fn nearest_existing(path: &Path) -> PathBuf {
     path.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("/")).to_path_buf()
+}
+
+fn plain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "not permitted".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// The system's own error, below what aya says around it.
+fn told(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let io = causes.filter_map(|cause| cause.downcast_ref::<io::Error>()).last();
+    io.map_or_else(|| error.to_string(), plain)
 }
 
 #[cfg(test)]

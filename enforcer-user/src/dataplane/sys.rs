@@ -7,8 +7,11 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_OBJ_PIN: libc::c_int = 6;
 const BPF_OBJ_GET: libc::c_int = 7;
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+const BPF_PROG_QUERY: libc::c_int = 16;
 const BPF_LINK_CREATE: libc::c_int = 28;
 const BPF_LINK_UPDATE: libc::c_int = 29;
 
@@ -36,6 +39,126 @@ struct Object {
     pathname: u64,
     bpf_fd: u32,
     file_flags: u32,
+}
+
+/// ... for `BPF_PROG_LOAD`, up to what kernel 4.17 knows.
+#[repr(C)]
+struct ProgLoad {
+    prog_type: u32,
+    insn_cnt: u32,
+    insns: u64,
+    license: u64,
+    log_level: u32,
+    log_size: u32,
+    log_buf: u64,
+    kern_version: u32,
+    prog_flags: u32,
+    prog_name: [u8; 16],
+    prog_ifindex: u32,
+    expected_attach_type: u32,
+}
+
+/// ... for `BPF_PROG_QUERY`.
+#[repr(C)]
+struct ProgQuery {
+    target_fd: u32,
+    attach_type: u32,
+    query_flags: u32,
+    attach_flags: u32,
+    prog_ids: u64,
+    prog_cnt: u32,
+    padding: u32,
+}
+
+/// ... for `BPF_OBJ_GET_INFO_BY_FD`.
+#[repr(C)]
+struct GetInfo {
+    bpf_fd: u32,
+    info_len: u32,
+    info: u64,
+}
+
+/// `struct bpf_link_info` of a cgroup's link.
+#[repr(C)]
+#[derive(Default)]
+struct CgroupLinkInfo {
+    kind: u32,
+    id: u32,
+    prog_id: u32,
+    padding: u32,
+    cgroup_id: u64,
+    attach_type: u32,
+    rest: u32,
+}
+
+/// A number that is neither an open descriptor (they end far below) nor an interface (they count from 1).
+const NOWHERE: u32 = 0x7fff_ffff;
+
+/// Loads the smallest program there is, `return 1`, which every hook takes. It is gone with its descriptor.
+pub(super) fn load_trivial(prog_type: u32, attach_type: u32) -> io::Result<OwnedFd> {
+    // mov64 r0, 1; exit: `struct bpf_insn` as a number.
+    let code: [u64; 2] = [0xb7 | 1 << 32, 0x95];
+    let license = c"GPL";
+    let mut attr = ProgLoad {
+        prog_type,
+        insn_cnt: 2,
+        insns: code.as_ptr() as u64,
+        license: license.as_ptr() as u64,
+        log_level: 0,
+        log_size: 0,
+        log_buf: 0,
+        kern_version: 0,
+        prog_flags: 0,
+        prog_name: *b"enforcer_probe\0\0",
+        prog_ifindex: 0,
+        expected_attach_type: attach_type,
+    };
+    let fd = bpf(BPF_PROG_LOAD, &mut attr)?;
+    // SAFETY: the kernel has just given us this descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Whether links of this kind exist: asks for one to nowhere, which a kernel that knows them refuses because of the target.
+pub(super) fn knows_link(program: BorrowedFd<'_>, attach_type: u32) -> io::Result<bool> {
+    let mut attr = LinkCreate { prog_fd: number(program), target_fd: NOWHERE, attach_type, flags: 0 };
+    match bpf(BPF_LINK_CREATE, &mut attr) {
+        Ok(fd) => {
+            // SAFETY: the kernel has just given us this descriptor; the link goes with it.
+            drop(unsafe { OwnedFd::from_raw_fd(fd) });
+            Ok(true)
+        }
+        Err(error) => match error.raw_os_error() {
+            Some(libc::EBADF | libc::ENODEV) => Ok(true),
+            Some(libc::EINVAL) => Ok(false),
+            _ => Err(error),
+        },
+    }
+}
+
+/// The ids of the programs that are attached to the cgroup `target` itself.
+pub(super) fn attached_programs(target: BorrowedFd<'_>, attach_type: u32) -> io::Result<Vec<u32>> {
+    // A cgroup takes 64 programs at each hook.
+    let mut ids = [0_u32; 64];
+    let mut attr = ProgQuery {
+        target_fd: number(target),
+        attach_type,
+        query_flags: 0,
+        attach_flags: 0,
+        prog_ids: ids.as_mut_ptr() as u64,
+        prog_cnt: 64,
+        padding: 0,
+    };
+    bpf(BPF_PROG_QUERY, &mut attr)?;
+    Ok(ids.into_iter().take(attr.prog_cnt as usize).collect())
+}
+
+/// The id of the cgroup that `link` is attached to; 0 when that has gone.
+pub(super) fn cgroup_of(link: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut info = CgroupLinkInfo::default();
+    let info_len = u32::try_from(size_of::<CgroupLinkInfo>()).unwrap_or(u32::MAX);
+    let pointer = std::ptr::from_mut(&mut info) as u64;
+    bpf(BPF_OBJ_GET_INFO_BY_FD, &mut GetInfo { bpf_fd: number(link), info_len, info: pointer })?;
+    Ok(info.cgroup_id)
 }
 
 /// Attaches `program` to `target` (a cgroup's directory).
@@ -86,6 +209,7 @@ pub(super) fn wait_for_programs() {
 
 fn bpf<T>(command: libc::c_int, attr: &mut T) -> io::Result<libc::c_int> {
     // SAFETY: `attr` is a valid prefix of `union bpf_attr` for `command`, with its size; the kernel takes the rest as zero.
+    // What it points to lives in the caller, is as long as it says beside it, and is written to only where it is mutable there.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attr), size_of::<T>()) };
     if result < 0 {
         return Err(io::Error::last_os_error());

@@ -8,7 +8,7 @@ use clap::{Arg, Command, Error};
 
 /// The known words.
 #[derive(Clone, Debug)]
-pub(super) struct Words(pub(super) &'static [&'static str]);
+pub(in crate::cli) struct Words(pub(in crate::cli) &'static [&'static str]);
 
 /// A flag that is on or off: `--flag`, or `--flag=false` against a file that turns it on.
 pub(super) const SWITCH: Words = Words(&["true", "false"]);

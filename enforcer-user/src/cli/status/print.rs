@@ -31,7 +31,7 @@ fn head(status: &Status, look: Look) -> String {
         if status.ready { look.paint("ready", Tone::Good) } else { look.paint("not ready", Tone::Bad) };
     let mut lines: Vec<(&str, String)> =
         status.not_ready.iter().map(|why| ("because", why.clone())).collect();
-    lines.push(("enforcement", status.enforcement.clone()));
+    lines.push(("enforcement", enforcement(status)));
     lines.push(("policy", format!("{} (from {})", status.outbound_policy, status.outbound_policy_from)));
     lines.push(("registry", format!("revision {}, {}", status.revision, count(status.services, "service"))));
     lines.extend(status.attached.iter().map(|cgroup| ("attached to", cgroup.clone())));
@@ -42,6 +42,18 @@ fn head(status: &Status, look: Look) -> String {
         lines.push(("events", format!("{} suppressed; by workload: -o json", status.events_suppressed)));
     }
     format!("enforcer {}: {readiness}\n{}", status.version, fields(&lines, 2, look.width))
+}
+
+/// What is in force, and why that is not what the agent was told.
+fn enforcement(status: &Status) -> String {
+    let mut text = status.enforcement.clone();
+    if status.enforcement_from == "mode" {
+        let _ = write!(text, ", by `enforcer mode`; --enforcement is {}", status.enforcement_flag);
+    }
+    if let (Some(until), Some(then)) = (&status.enforcement_until, &status.enforcement_then) {
+        let _ = write!(text, "\nuntil {until}, then {then}");
+    }
+    text
 }
 
 /// A heading and a table; nothing when there are no rows.

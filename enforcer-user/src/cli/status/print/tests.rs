@@ -19,6 +19,8 @@ fn status() -> Status {
     Status {
         version: "0.1.0".to_owned(),
         enforcement: "audit".to_owned(),
+        enforcement_from: "flag".to_owned(),
+        enforcement_flag: "audit".to_owned(),
         outbound_policy: "REGISTRY_ONLY".to_owned(),
         outbound_policy_from: "mesh".to_owned(),
         revision: 3,
@@ -36,6 +38,7 @@ fn status() -> Status {
             name: "cart".to_owned(),
             cgroup: "/sys/fs/cgroup/apps/a-rather-long-name/cart".to_owned(),
             enforcement: "audit".to_owned(),
+            own_enforcement: None,
             outbound_policy: "REGISTRY_ONLY".to_owned(),
             events_suppressed: 0,
         }],
@@ -69,6 +72,27 @@ fn everything_in_eighty_columns() {
     let text = human(&status(), Look { width: Some(80), colour: false });
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     assert_eq!(text, include_str!("golden.txt"), "{text}");
+}
+
+#[test]
+fn a_switch_turned_at_run_time_is_seen_at_once() {
+    let turned = Status {
+        enforcement: "off".to_owned(),
+        enforcement_from: "mode".to_owned(),
+        enforcement_flag: "enforce".to_owned(),
+        enforcement_until: Some("2026-11-20T10:15:00Z".to_owned()),
+        enforcement_then: Some("enforce".to_owned()),
+        ready: true,
+        ..Status::default()
+    };
+    let text = human(&turned, Look { width: Some(80), colour: false });
+    assert!(
+        text.contains(
+            "  enforcement  off, by `enforcer mode`; --enforcement is enforce\n               \
+             until 2026-11-20T10:15:00Z, then enforce\n"
+        ),
+        "{text}"
+    );
 }
 
 #[test]
