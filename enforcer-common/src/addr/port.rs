@@ -81,11 +81,11 @@ impl Protocol {
     pub const TCP: Self = Self(6);
     /// IPPROTO_UDP.
     pub const UDP: Self = Self(17);
-    /// IPPROTO_ICMP.
+    /// `IPPROTO_ICMP`.
     pub const ICMP: Self = Self(1);
-    /// IPPROTO_ICMPV6.
+    /// `IPPROTO_ICMPV6`.
     pub const ICMPV6: Self = Self(58);
-    /// IPPROTO_UDPLITE.
+    /// `IPPROTO_UDPLITE`.
     pub const UDPLITE: Self = Self(136);
 
     /// From an IP protocol number; the kernel's hooks give one as a word.
