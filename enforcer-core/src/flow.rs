@@ -85,6 +85,27 @@ pub struct FlowRule {
     pub object: ObjectRef,
 }
 
+/// One destination that was denied, or would have been, and how often.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Denied {
+    /// Who asked; `None` for processes without identity.
+    pub workload: Option<FlowWorkload>,
+    /// `tcp`, `udp`, ...
+    pub protocol: String,
+    /// Where to.
+    pub destination: FlowDestination,
+    /// Why.
+    pub reason: String,
+    /// The line of the registry that decided.
+    pub rule: Option<FlowRule>,
+    /// How often.
+    pub count: u64,
+    /// When for the first time.
+    pub first: Timestamp,
+    /// When for the last time.
+    pub last: Timestamp,
+}
+
 impl Flow {
     /// Whether it was denied, or would have been.
     pub fn is_denial(&self) -> bool {
