@@ -42,17 +42,6 @@ pub struct ExplainArgs {
     reading: RegistryArgs,
 }
 
-/// No limit: whether the registry fits the maps is not what is asked.
-const UNLIMITED: Limits = Limits {
-    workloads: usize::MAX,
-    exact: usize::MAX,
-    prefixes: usize::MAX,
-    class_rules: usize::MAX,
-    any_rules: usize::MAX,
-    backends: usize::MAX,
-    rules: usize::MAX,
-};
-
 pub(super) fn run(args: &ExplainArgs, matches: &ArgMatches, format: Format) -> anyhow::Result<Answer> {
     let destination: Destination = args.destination.parse()?;
     let explanation = if args.offline.registry.is_empty() {
@@ -79,7 +68,8 @@ fn by_files(args: &ExplainArgs, destination: &Destination) -> anyhow::Result<Exp
         labels: workload.labels,
         enforcement: None,
     };
-    let mut compiler = Compiler::new(config::settings(&policy, &registry, BTreeSet::new()), UNLIMITED);
+    let settings = config::settings(&policy, &registry, BTreeSet::new());
+    let mut compiler = Compiler::new(settings, Limits::UNLIMITED);
     let workloads = [spec];
     if let Err(problems) = compiler.update(&Arc::clone(&loaded.registry), &workloads, Duration::ZERO) {
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
