@@ -85,27 +85,6 @@ pub struct FlowRule {
     pub object: ObjectRef,
 }
 
-/// One destination that was denied, or would have been, and how often.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Denied {
-    /// Who asked; `None` for processes without identity.
-    pub workload: Option<FlowWorkload>,
-    /// `tcp`, `udp`, ...
-    pub protocol: String,
-    /// Where to.
-    pub destination: FlowDestination,
-    /// Why.
-    pub reason: String,
-    /// The line of the registry that decided.
-    pub rule: Option<FlowRule>,
-    /// How often.
-    pub count: u64,
-    /// When for the first time.
-    pub first: Timestamp,
-    /// When for the last time.
-    pub last: Timestamp,
-}
-
 impl Flow {
     /// Whether it was denied, or would have been.
     pub fn is_denial(&self) -> bool {
@@ -116,4 +95,34 @@ impl Flow {
     pub fn is_blocked(&self) -> bool {
         self.is_denial() && self.enforcement == "enforce"
     }
+}
+
+/// One destination that was denied, or would have been, and how often.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Denied {
+    /// Who asked; `None` for a process without identity.
+    pub workload: Option<FlowWorkload>,
+    /// `tcp`, `udp`, ...
+    pub protocol: String,
+    /// Where to.
+    pub destination: FlowDestination,
+    /// Why.
+    pub reason: String,
+    /// The line of the registry that decided last.
+    pub rule: Option<FlowRule>,
+    /// How often the agent was told; what the kernel suppressed is not in it.
+    pub count: u64,
+    /// The first time.
+    pub first: Timestamp,
+    /// The last time.
+    pub last: Timestamp,
+}
+
+/// Everything that was denied, or would have been, since the agent started.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct DeniedList {
+    /// By workload, protocol, destination and reason.
+    pub denied: Vec<Denied>,
+    /// Denials of further destinations, for which there was no room.
+    pub did_not_fit: u64,
 }

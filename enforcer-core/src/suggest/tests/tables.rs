@@ -5,10 +5,25 @@ use super::*;
 /// What it is about, the flows (who, and where to), and the entries.
 type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [String]);
 
+/// `shop/suggested-NAME NAME.suggested.internal REST`
+fn nameless(name: &str, rest: &str) -> String {
+    format!("shop/suggested-{name} {name}.suggested.internal {rest}")
+}
+
+fn check(cases: &[Case]) {
+    for (story, flows, expected) in cases {
+        let suggestions = suggested(flows);
+        assert_eq!(lines(&suggestions), *expected, "{story}");
+        assert_eq!(suggestions.notes, [""; 0], "{story}");
+        let mut backwards = flows.to_vec();
+        backwards.reverse();
+        assert_eq!(suggested(&backwards), suggestions, "{story}: in whatever order they come");
+    }
+}
+
 #[test]
 fn flows_become_as_few_entries_as_stay_exact() {
-    let nameless = |name: &str, rest: &str| format!("shop/suggested-{name} {name}.suggested.internal {rest}");
-    let cases: &[Case] = &[
+    check(&[
         (
             "ports of one address in one entry, UDP beside TCP",
             &[
@@ -46,6 +61,12 @@ fn flows_become_as_few_entries_as_stay_exact() {
                 nameless("ip-203-0-113-9", "203.0.113.9 443/TCP"),
             ],
         ),
+    ]);
+}
+
+#[test]
+fn entries_are_named_after_what_is_known() {
+    check(&[
         (
             "a name that is known once is the address's name",
             &[("shop/a", "203.0.113.9:443/tcp"), ("shop/a", "203.0.113.9:80/tcp x.example.com")],
@@ -87,15 +108,7 @@ fn flows_become_as_few_entries_as_stay_exact() {
                 "shop/suggested-a-b-example-com-2 a.b.example.com 203.0.113.8 443/TCP".to_owned(),
             ],
         ),
-    ];
-    for (story, flows, expected) in cases {
-        let suggestions = suggested(flows);
-        assert_eq!(lines(&suggestions), *expected, "{story}");
-        assert_eq!(suggestions.notes, [""; 0], "{story}");
-        let mut backwards = flows.to_vec();
-        backwards.reverse();
-        assert_eq!(suggested(&backwards), suggestions, "{story}: in whatever order they come");
-    }
+    ]);
 }
 
 #[test]
