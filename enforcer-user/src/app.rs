@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use enforcer_core::flow::DeniedList;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admin::server::{self, Parts};
@@ -57,6 +58,8 @@ pub async fn run(config: Config) -> Result<()> {
             move || status(&applied, &counters, &flows)
         }),
         registry: registry_of(applied, &mut tasks),
+        // The flow store keeps single denials, not destinations with their counts: there is nothing to suggest from yet.
+        denied: Arc::new(DeniedList::default),
     };
     let (stop, stopped) = oneshot::channel::<()>();
     let mut admin = tokio::spawn(server::serve(admin_socket, parts, async { drop(stopped.await) }));

@@ -8,15 +8,18 @@ mod publish;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
+use enforcer_core::flow::Denied;
 use enforcer_core::policy::compile::Compiler;
 use enforcer_core::policy::explain::Explanation;
 use enforcer_core::policy::image::Image;
 use enforcer_core::policy::{Settings, WorkloadSpec};
 use enforcer_core::problem::Problem;
 use enforcer_core::registry::{Registry, build};
+use enforcer_core::suggest::Suggestions;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::Config;
@@ -40,6 +43,13 @@ pub enum Question {
         destination: String,
         /// The answer, or what is wrong with the question.
         reply: oneshot::Sender<Result<Explanation, String>>,
+    },
+    /// Which ServiceEntries do these denied flows lack?
+    Suggest {
+        /// What was denied.
+        denied: Vec<Denied>,
+        /// The answer, or why there is none.
+        reply: oneshot::Sender<Result<Suggestions, String>>,
     },
 }
 
@@ -81,6 +91,8 @@ pub struct Controller<D> {
     lifted: bool,
     revision: u64,
     publish: watch::Sender<Arc<Applied>>,
+    /// Works suggestions out.
+    suggesting: Option<JoinHandle<()>>,
 }
 
 impl<D: Dataplane> Controller<D> {
@@ -109,6 +121,7 @@ impl<D: Dataplane> Controller<D> {
             lifted: false,
             revision: 0,
             publish,
+            suggesting: None,
         };
         let (registry, problems) = controller.build();
         controller.problems = problems;
@@ -153,6 +166,10 @@ impl<D: Dataplane> Controller<D> {
             Event::Question(Question::Explain { workload, destination, reply }) => {
                 // Whoever asked may have gone.
                 let _ = reply.send(self.explain(&workload, &destination));
+                false
+            }
+            Event::Question(Question::Suggest { denied, reply }) => {
+                self.suggest(denied, reply);
                 false
             }
             Event::Roster(roster) => {

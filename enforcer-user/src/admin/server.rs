@@ -1,4 +1,5 @@
-//! The agent's side: answers from the last published status and registry; only `explain` has to ask the controller.
+//! The agent's side: answers from the last published status and registry; only `explain` and
+//! `suggest` have to ask the controller.
 
 mod service;
 
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use enforcer_core::flow::DeniedList;
 use enforcer_core::registry::Registry;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::UnixListenerStream;
@@ -30,6 +32,8 @@ pub struct Parts {
     pub status: Arc<dyn Fn() -> Status + Send + Sync>,
     /// The registry that the kernel holds.
     pub registry: watch::Receiver<Arc<Registry>>,
+    /// What was denied since the agent started.
+    pub denied: Arc<dyn Fn() -> DeniedList + Send + Sync>,
 }
 
 /// Answers at `path` until `shutdown`, then removes the socket. An error when another agent answers there.

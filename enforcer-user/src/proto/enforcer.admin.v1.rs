@@ -43,6 +43,18 @@ pub struct ListServicesResponse {
     #[prost(bytes = "vec", tag = "1")]
     pub service: ::prost::alloc::vec::Vec<u8>,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SuggestRequest {
+    /// Only for workloads of this namespace; empty for all.
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SuggestResponse {
+    /// enforcer_core::suggest::Suggestions as JSON.
+    #[prost(bytes = "vec", tag = "1")]
+    pub suggestions: ::prost::alloc::vec::Vec<u8>,
+}
 /// Generated client implementations.
 pub mod admin_client {
     #![allow(unused_variables, dead_code, missing_docs, clippy::wildcard_imports, clippy::let_unit_value)]
@@ -190,6 +202,21 @@ pub mod admin_client {
             req.extensions_mut().insert(GrpcMethod::new("enforcer.admin.v1.Admin", "ListServices"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// The ServiceEntries that the flows denied so far lack.
+        pub async fn suggest(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SuggestRequest>,
+        ) -> std::result::Result<tonic::Response<super::SuggestResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/enforcer.admin.v1.Admin/Suggest");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("enforcer.admin.v1.Admin", "Suggest"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -229,6 +256,11 @@ pub mod admin_server {
             &self,
             request: tonic::Request<super::ListServicesRequest>,
         ) -> std::result::Result<tonic::Response<Self::ListServicesStream>, tonic::Status>;
+        /// The ServiceEntries that the flows denied so far lack.
+        async fn suggest(
+            &self,
+            request: tonic::Request<super::SuggestRequest>,
+        ) -> std::result::Result<tonic::Response<super::SuggestResponse>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct AdminServer<T> {
@@ -440,6 +472,40 @@ pub mod admin_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/enforcer.admin.v1.Admin/Suggest" => {
+                    #[allow(non_camel_case_types)]
+                    struct SuggestSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::SuggestRequest> for SuggestSvc<T> {
+                        type Response = super::SuggestResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::SuggestRequest>) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move { <T as Admin>::suggest(&inner, request).await };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SuggestSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)
