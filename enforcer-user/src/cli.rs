@@ -8,9 +8,12 @@ pub mod explain;
 mod offline;
 pub mod output;
 mod progress;
+mod recorded;
 pub mod registry;
 mod run;
+pub mod simulate;
 pub mod status;
+pub mod suggest;
 mod text;
 mod version;
 
@@ -71,6 +74,10 @@ pub enum Command {
     Registry(registry::RegistryCommand),
     /// Tells why a destination is allowed or denied: exit code 1 when it is denied
     Explain(Box<explain::ExplainArgs>),
+    /// Prints the ServiceEntries that denied flows lack, to review and apply
+    Suggest(Box<suggest::SuggestArgs>),
+    /// Tells which recorded flows a registry would deny: exit code 1 when there is one
+    Simulate(Box<simulate::SimulateArgs>),
     /// Takes every program, link and pin off this node, with or without a living agent
     Detach(detach::DetachArgs),
     /// Prints version, commit, ABI and the hash of the kernel object
@@ -84,6 +91,8 @@ pub fn run(cli: &Cli, matches: &ArgMatches) -> anyhow::Result<Answer> {
         Command::Status(args) => status::run(args, cli.output),
         Command::Registry(command) => registry::run(command, matches, cli.output),
         Command::Explain(args) => explain::run(args, matches, cli.output),
+        Command::Suggest(args) => suggest::run(args, matches, cli.output),
+        Command::Simulate(args) => simulate::run(args, cli.output),
         Command::Detach(args) => detach::run(args, cli.output),
         Command::Version => version::run(cli.output),
     }

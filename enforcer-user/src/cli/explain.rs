@@ -3,10 +3,8 @@
 mod print;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::bail;
 use clap::{ArgMatches, Args};
 use enforcer_common::key::CgroupId;
 use enforcer_core::policy::WorkloadSpec;
@@ -71,9 +69,6 @@ fn by_files(args: &ExplainArgs, destination: &Destination) -> anyhow::Result<Exp
     let settings = config::settings(&policy, &registry, BTreeSet::new());
     let mut compiler = Compiler::new(settings, Limits::UNLIMITED);
     let workloads = [spec];
-    if let Err(problems) = compiler.update(&Arc::clone(&loaded.registry), &workloads, Duration::ZERO) {
-        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        bail!("compiling the registry: {}", problems.join("\n"));
-    }
+    compiler.update(&loaded.registry, &workloads, Duration::ZERO).map_err(offline::not_compiled)?;
     Ok(compiler.explain(compiler.image(), &workloads[0], destination))
 }
