@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! text ─ registry::parse ─> objects ─ registry::build (+ vip) ─> Registry ─ policy::compile ─> Image ─> map operations
-//!                                                                   └── policy::explain: why, by the same verdict
+//!                                                                   ├── policy::explain: why, by the same verdict
+//! recorded flows ─────────────────────────────────────────────────> ├── simulate: which would be denied
+//!                                                                   └── suggest: which ServiceEntries they lack
 //! ```
 //!
 //! No files, no clock, no network, no kernel. Bad input never makes an `Err`: it makes output and
@@ -13,4 +15,6 @@ pub mod name;
 pub mod policy;
 pub mod problem;
 pub mod registry;
+pub mod simulate;
+pub mod suggest;
 pub mod vip;

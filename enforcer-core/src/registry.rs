@@ -23,3 +23,4 @@ pub mod visibility;
 pub use build::{BuildOptions, build};
 pub use model::Registry;
 pub use parse::{Parsed, parse, parse_value};
+pub(crate) use validate::host;

@@ -14,10 +14,13 @@ mod observe;
 mod offline;
 pub mod output;
 mod progress;
+mod recorded;
 mod reference;
 pub mod registry;
 mod run;
+pub mod simulate;
 pub mod status;
+pub mod suggest;
 mod text;
 mod version;
 
@@ -87,6 +90,10 @@ pub enum Command {
     Mode(args::mode::ModeArgs),
     /// Looks whether this node can enforce, and who else is here: exit code 1 when it cannot
     Doctor(doctor::DoctorArgs),
+    /// Prints the ServiceEntries that denied flows lack, to review and apply
+    Suggest(Box<suggest::SuggestArgs>),
+    /// Tells which recorded flows a registry would deny: exit code 1 when there is one
+    Simulate(Box<simulate::SimulateArgs>),
     /// Takes every program, link and pin off this node, with or without a living agent
     Detach(detach::DetachArgs),
     /// Prints version, commit, ABI and the hash of the kernel object
@@ -134,6 +141,8 @@ pub fn run(cli: &Cli, matches: &ArgMatches) -> anyhow::Result<Answer> {
         Command::Observe(args) => observe::run(args, cli.output),
         Command::Mode(args) => mode::run(args, cli.output),
         Command::Doctor(args) => doctor::run(args, cli.output),
+        Command::Suggest(args) => suggest::run(args, matches, cli.output),
+        Command::Simulate(args) => simulate::run(args, cli.output),
         Command::Detach(args) => detach::run(args, cli.output),
         Command::Version => version::run(cli.output),
         Command::Completions(args) => completions::run(args),

@@ -12,16 +12,19 @@ mod switch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 use enforcer_common::mode::Switch;
+use enforcer_core::flow::Denied;
 use enforcer_core::policy::compile::Compiler;
 use enforcer_core::policy::explain::Explanation;
 use enforcer_core::policy::image::Image;
 use enforcer_core::policy::{Settings, WorkloadSpec};
 use enforcer_core::problem::Problem;
 use enforcer_core::registry::{Registry, build};
+use enforcer_core::suggest::Suggestions;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::Config;
@@ -48,6 +51,13 @@ pub enum Question {
         destination: String,
         /// The answer, or what is wrong with the question.
         reply: oneshot::Sender<Result<Explanation, String>>,
+    },
+    /// Which ServiceEntries do these denied flows lack?
+    Suggest {
+        /// What was denied.
+        denied: Vec<Denied>,
+        /// The answer, or why there is none.
+        reply: oneshot::Sender<Result<Suggestions, String>>,
     },
 }
 
@@ -94,6 +104,8 @@ pub struct Controller<D> {
     report: report::Report,
     rules: Arc<RuleNames>,
     publish: watch::Sender<Arc<Applied>>,
+    /// Works suggestions out.
+    suggesting: Option<JoinHandle<()>>,
 }
 
 impl<D: Dataplane> Controller<D> {
@@ -126,6 +138,7 @@ impl<D: Dataplane> Controller<D> {
             report: report::Report::default(),
             rules: Arc::default(),
             publish,
+            suggesting: None,
         };
         let (registry, problems) = controller.build();
         controller.problems = problems;
@@ -179,6 +192,10 @@ impl<D: Dataplane> Controller<D> {
             Event::Question(Question::Explain { workload, destination, reply }) => {
                 // Whoever asked may have gone.
                 let _ = reply.send(self.explain(&workload, &destination));
+                false
+            }
+            Event::Question(Question::Suggest { denied, reply }) => {
+                self.suggest(denied, reply);
                 false
             }
             Event::Roster(roster) => {

@@ -26,6 +26,19 @@ pub struct Limits {
     pub rules: usize,
 }
 
+impl Limits {
+    /// No limit: for questions in which it does not matter whether the registry fits the maps.
+    pub const UNLIMITED: Self = Self {
+        workloads: usize::MAX,
+        exact: usize::MAX,
+        prefixes: usize::MAX,
+        class_rules: usize::MAX,
+        any_rules: usize::MAX,
+        backends: usize::MAX,
+        rules: usize::MAX,
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

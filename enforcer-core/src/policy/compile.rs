@@ -50,7 +50,7 @@ pub struct Compiler {
     registry: Arc<Registry>,
     workloads: Vec<WorkloadSpec>,
     pub(super) offers: BTreeMap<ServiceKey, Vec<Arc<Offer>>>,
-    places: Places,
+    pub(super) places: Places,
     views: Vec<View>,
     /// The views before a refused update, whose numbers the way back must find again.
     remembered_views: Vec<View>,

@@ -1,5 +1,7 @@
 //! Why a destination is allowed or denied: the verdict's own answer, and the objects behind it.
 
+pub(crate) mod hidden;
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,13 +13,13 @@ use enforcer_common::reason::Reason;
 use enforcer_common::verdict::{Action, Query, Tables, Verdict, Workload, decide};
 use serde::{Deserialize, Serialize};
 
-use crate::name::{Host, Namespace};
+use crate::name::Host;
 use crate::policy::WorkloadSpec;
 use crate::policy::compile::Compiler;
 use crate::policy::destination::{Destination, Target};
+use crate::policy::explain::hidden::Hidden;
 use crate::policy::offer::{Offer, Place, RuleKey};
-use crate::registry::model::{ObjectRef, Service, ServiceAddress, Sidecar};
-use crate::registry::visibility::Audience;
+use crate::registry::model::{ObjectRef, Service, ServiceAddress};
 
 /// The answer. The field names are stable.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -206,7 +208,6 @@ impl Compiler {
         }
     }
 
-    /// Services that have the destination and that this workload does not see.
     fn warnings(
         &self,
         verdict: &Verdict,
@@ -217,7 +218,11 @@ impl Compiler {
         if verdict.action != Action::Deny {
             return Vec::new();
         }
-        let sidecar = self.sidecar(spec);
+        self.hidden(spec, ip, to).into_iter().map(|hidden| hidden.what).collect()
+    }
+
+    /// Services that have the destination and that this workload does not see.
+    fn hidden(&self, spec: &WorkloadSpec, ip: Option<IpAddr>, to: &Destination) -> BTreeSet<Hidden> {
         let slot = (to.protocol, Port::new(to.port));
         let there = |offer: &Offer| {
             let place = match (offer.place, ip) {
@@ -227,40 +232,12 @@ impl Compiler {
             };
             place && offer.slot == slot
         };
-        let hidden: BTreeSet<String> = self
-            .offers
-            .values()
-            .flatten()
-            .filter(|offer| there(offer))
-            .filter_map(|offer| hidden(offer, spec, sidecar.map(|sidecar| &**sidecar)))
-            .collect();
-        hidden.into_iter().collect()
+        self.unseen(spec, self.offers.values().flatten().filter(|offer| there(offer)))
     }
 }
 
 fn judge<T: Tables>(tables: &T, workload: Workload, ip: IpAddr, to: &Destination) -> Verdict {
     decide(tables, &Query::new(workload, to.protocol, Addr::from(ip), Port::new(to.port)))
-}
-
-/// Why `spec` does not see an offer; `None` when it does.
-fn hidden(offer: &Offer, spec: &WorkloadSpec, sidecar: Option<&Sidecar>) -> Option<String> {
-    let (of, host, namespace) = (&offer.service.key.object, offer.service.host(), &spec.namespace);
-    if offer.audience.includes(namespace) {
-        let sidecar = sidecar.filter(|sidecar| !sidecar.imports(namespace, &offer.service, offer.port))?;
-        return Some(format!(
-            "{of} ({host}) has this destination, but {} does not import it",
-            sidecar.object
-        ));
-    }
-    let to = match &offer.audience {
-        Audience::Everyone => "everyone".to_owned(),
-        Audience::Only(namespaces) if namespaces.is_empty() => "nobody (exportTo \"~\")".to_owned(),
-        Audience::Only(namespaces) => {
-            let names: Vec<&str> = namespaces.iter().map(Namespace::as_str).collect();
-            format!("{} only", names.join(", "))
-        }
-    };
-    Some(format!("{of} ({host}) has this destination, but is exported to {to}, not to {namespace}"))
 }
 
 /// The addresses at which a service can be dialled.
@@ -319,7 +296,7 @@ fn backends(rule: &RuleKey, asked: Option<IpAddr>) -> Vec<String> {
 }
 
 /// The reason in plain words.
-fn message(verdict: &Verdict, spec: &WorkloadSpec, rule: Option<&RuleKey>) -> String {
+pub(crate) fn message(verdict: &Verdict, spec: &WorkloadSpec, rule: Option<&RuleKey>) -> String {
     let namespace = &spec.namespace;
     let of = rule.map_or_else(|| "a service".to_owned(), |rule| format!("{} ({})", rule.object, rule.host));
     match verdict.reason {

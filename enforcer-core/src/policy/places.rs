@@ -142,6 +142,20 @@ impl Places {
         self.lengths.range((family, 0)..(family, prefix.length())).rev().map(|((_, length), _)| *length)
     }
 
+    /// The offers for `slot` at `addr` itself and in the networks around it, whoever sees them.
+    pub(super) fn offered(&self, addr: Addr, slot: Slot) -> impl Iterator<Item = &Arc<Offer>> {
+        let host = Prefix::host(addr);
+        let networks = self
+            .lengths
+            .keys()
+            .filter(move |(is_v4, _)| *is_v4 == host.is_v4())
+            .map(move |(_, length)| Place::Net(Prefix::new(addr, *length)));
+        std::iter::once(Place::Exact(addr))
+            .chain(networks)
+            .filter_map(move |place| self.offers.get(&(place, slot)))
+            .flat_map(Candidates::all)
+    }
+
     /// Every place with an offer, in order.
     pub(super) fn all(&self) -> impl Iterator<Item = (&Place, &Slot, &Candidates)> {
         self.offers.iter().map(|((place, slot), candidates)| (place, slot, candidates))

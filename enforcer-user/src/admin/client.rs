@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use enforcer_core::policy::explain::Explanation;
+use enforcer_core::suggest::Suggestions;
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
@@ -17,7 +18,9 @@ use tonic::{Code, Streaming};
 use crate::admin::MESSAGE_BYTES;
 use crate::cli::registry::ServiceView;
 use crate::proto::admin::admin_client::AdminClient;
-use crate::proto::admin::{ExplainRequest, ExportRegistryRequest, GetStatusRequest, ListServicesRequest};
+use crate::proto::admin::{
+    ExplainRequest, ExportRegistryRequest, GetStatusRequest, ListServicesRequest, SuggestRequest,
+};
 use crate::status::Status;
 
 pub use flows::{FlowStream, Observe};
@@ -146,6 +149,14 @@ impl Client {
             json.extend(message.chunk);
         }
         Ok(json)
+    }
+
+    /// The ServiceEntries that the flows denied so far lack, those of `namespace` or all.
+    pub async fn suggest(&mut self, namespace: Option<&str>) -> Result<Suggestions, ClientError> {
+        let question = SuggestRequest { namespace: namespace.unwrap_or_default().to_owned() };
+        let answer = timeout(self.patience, self.inner.suggest(question)).await;
+        let answer = self.answered(answer)?.into_inner();
+        self.read(&answer.suggestions)
     }
 
     async fn next<T>(&self, stream: &mut Streaming<T>) -> Result<Option<T>, ClientError> {

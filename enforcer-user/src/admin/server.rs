@@ -1,4 +1,5 @@
-//! The agent's side: answers from the last published status and registry; only `explain` has to ask the controller.
+//! The agent's side: answers from the last published status and registry; only `explain` and
+//! `suggest` have to ask the controller.
 
 mod flows;
 mod service;

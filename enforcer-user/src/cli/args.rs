@@ -46,6 +46,14 @@ pub struct OfflineArgs {
     pub registry: Vec<String>,
 }
 
+/// What becomes of recorded flows that cannot be read.
+#[derive(Args, Clone, Debug)]
+pub struct JunkArgs {
+    /// Lines of the file that are no flow are left out; without it they are exit code 2
+    #[arg(long)]
+    pub skip_junk: bool,
+}
+
 /// How a registry is read.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Registry")]

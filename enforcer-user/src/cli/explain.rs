@@ -3,10 +3,8 @@
 mod print;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::bail;
 use clap::{ArgMatches, Args};
 use enforcer_common::key::CgroupId;
 use enforcer_core::policy::WorkloadSpec;
@@ -42,17 +40,6 @@ pub struct ExplainArgs {
     reading: RegistryArgs,
 }
 
-/// No limit: whether the registry fits the maps is not what is asked.
-const UNLIMITED: Limits = Limits {
-    workloads: usize::MAX,
-    exact: usize::MAX,
-    prefixes: usize::MAX,
-    class_rules: usize::MAX,
-    any_rules: usize::MAX,
-    backends: usize::MAX,
-    rules: usize::MAX,
-};
-
 pub(super) fn run(args: &ExplainArgs, matches: &ArgMatches, format: Format) -> anyhow::Result<Answer> {
     let destination: Destination = args.destination.parse()?;
     let explanation = if args.offline.registry.is_empty() {
@@ -79,11 +66,9 @@ fn by_files(args: &ExplainArgs, destination: &Destination) -> anyhow::Result<Exp
         labels: workload.labels,
         enforcement: None,
     };
-    let mut compiler = Compiler::new(config::settings(&policy, &registry, BTreeSet::new()), UNLIMITED);
+    let settings = config::settings(&policy, &registry, BTreeSet::new());
+    let mut compiler = Compiler::new(settings, Limits::UNLIMITED);
     let workloads = [spec];
-    if let Err(problems) = compiler.update(&Arc::clone(&loaded.registry), &workloads, Duration::ZERO) {
-        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        bail!("compiling the registry: {}", problems.join("\n"));
-    }
+    compiler.update(&loaded.registry, &workloads, Duration::ZERO).map_err(offline::not_compiled)?;
     Ok(compiler.explain(compiler.image(), &workloads[0], destination))
 }

@@ -37,6 +37,13 @@ pub(super) fn load(config: &RegistryConfig) -> anyhow::Result<Offline> {
     })
 }
 
+/// The error of a registry that cannot be compiled.
+#[allow(clippy::needless_pass_by_value)] // to stand behind `map_err`
+pub(super) fn not_compiled(problems: Vec<Problem>) -> anyhow::Error {
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    anyhow::anyhow!("compiling the registry: {}", problems.join("\n"))
+}
+
 impl Offline {
     /// Tells of the problems beside the answer: errors first, a few, and how many there are.
     pub(super) fn tell(&self) {

@@ -166,6 +166,18 @@ pub fn reading(sources: &[String], args: &RegistryArgs) -> Result<RegistryConfig
     faults.finish(registry)
 }
 
+/// What a command was told that judges flows by a registry.
+pub fn judging(
+    sources: &[String],
+    args: &RegistryArgs,
+    policy: &PolicyArgs,
+) -> Result<(RegistryConfig, PolicyConfig), Vec<Fault>> {
+    let mut faults = Faults::default();
+    let registry = registry::registry(sources, args, &mut faults);
+    let policy = policy::policy(policy, &mut faults);
+    faults.finish(registry.zip(policy))
+}
+
 /// What `enforcer explain` was told for an answer without the agent.
 pub fn explaining(
     sources: &[String],

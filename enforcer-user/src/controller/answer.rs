@@ -1,11 +1,15 @@
 //! Answers to questions, by the live maps.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use enforcer_common::id::RuleId;
+use enforcer_core::flow::Denied;
 use enforcer_core::policy::WorkloadSpec;
 use enforcer_core::policy::destination::Destination;
 use enforcer_core::policy::explain::Explanation;
+use enforcer_core::suggest::{Suggestions, suggest};
+use tokio::sync::oneshot;
 
 use crate::controller::Controller;
 use crate::dataplane::Dataplane;
@@ -29,6 +33,29 @@ impl<D: Dataplane> Controller<D> {
             ));
         }
         Ok(live)
+    }
+
+    /// Which ServiceEntries `denied` lacks, by the registry in force. The whole registry is compiled once more for it, which
+    /// takes a while when it is large: beside the controller, which has a registry to keep in force, and for one at a time.
+    pub(super) fn suggest(
+        &mut self,
+        denied: Vec<Denied>,
+        reply: oneshot::Sender<Result<Suggestions, String>>,
+    ) {
+        // Whoever asked may have gone.
+        if self.suggesting.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            let _ =
+                reply.send(Err("suggestions are being worked out for somebody else; ask again".to_owned()));
+            return;
+        }
+        let (registry, settings) = (Arc::clone(self.compiler.registry()), self.compiler.settings().clone());
+        self.suggesting = Some(std::thread::spawn(move || {
+            let suggestions = suggest(&registry, &settings, &denied);
+            let _ =
+                reply.send(suggestions.map_err(|problems| {
+                    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+                }));
+        }));
     }
 
     /// The workload that `text` means: `cgroup=PATH`, `namespace=NS,name=N`, `namespace/name`, a name, or a namespace with one

@@ -266,6 +266,26 @@ fn a_question_about_an_unknown_workload_lists_those_there_are() {
 }
 
 #[test]
+fn suggestions_are_worked_out_by_the_registry_in_force() {
+    let (mut controller, _) = started(&format!("{POLICY}{}", entry("a", "192.0.2.1")), Limits::default());
+    let denied = |ip: &str| -> Denied {
+        serde_json::from_value(serde_json::json!({
+            "workload": {"namespace": "web", "name": "curl"}, "protocol": "tcp",
+            "destination": {"ip": ip, "port": 80}, "reason": "not_registered", "rule": null, "count": 1,
+            "first": "2026-11-20T10:00:00Z", "last": "2026-11-20T10:00:00Z"
+        }))
+        .unwrap()
+    };
+    let (reply, answer) = oneshot::channel();
+    let denied = vec![denied("192.0.2.1"), denied("192.0.2.2")];
+    tell(&mut controller, Event::Question(Question::Suggest { denied, reply }));
+    let suggestions = answer.blocking_recv().unwrap().unwrap();
+    let names: Vec<&str> = suggestions.entries.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(names, ["suggested-ip-192-0-2-2"]);
+    assert!(suggestions.notes[0].contains("is allowed by the registry as it is now"), "{suggestions:?}");
+}
+
+#[test]
 fn after_a_detach_the_agent_claims_nothing_and_puts_nothing_back() {
     let (mut controller, applied) =
         started(&format!("{POLICY}{}", entry("a", "192.0.2.1")), Limits::default());

@@ -85,24 +85,17 @@ pub struct ObserveFlowsResponse {
     #[prost(bytes = "vec", tag = "1")]
     pub line: ::prost::alloc::vec::Vec<u8>,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListDeniedRequest {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListDeniedResponse {
-    #[prost(oneof = "list_denied_response::Answer", tags = "1, 2")]
-    pub answer: ::core::option::Option<list_denied_response::Answer>,
+pub struct SuggestRequest {
+    /// Only for workloads of this namespace; empty for all.
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
 }
-/// Nested message and enum types in `ListDeniedResponse`.
-pub mod list_denied_response {
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
-    pub enum Answer {
-        /// enforcer_core::flow::Denied as JSON.
-        #[prost(bytes, tag = "1")]
-        Denied(::prost::alloc::vec::Vec<u8>),
-        /// The last message: denials of further destinations, for which there was no room.
-        #[prost(uint64, tag = "2")]
-        DidNotFit(u64),
-    }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SuggestResponse {
+    /// enforcer_core::suggest::Suggestions as JSON.
+    #[prost(bytes = "vec", tag = "1")]
+    pub suggestions: ::prost::alloc::vec::Vec<u8>,
 }
 /// Generated client implementations.
 pub mod admin_client {
@@ -269,23 +262,20 @@ pub mod admin_client {
             req.extensions_mut().insert(GrpcMethod::new("enforcer.admin.v1.Admin", "ObserveFlows"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// What was denied, or would have been, since the agent started, one destination a message.
-        pub async fn list_denied(
+        /// The ServiceEntries that the flows denied so far lack.
+        pub async fn suggest(
             &mut self,
-            request: impl tonic::IntoRequest<super::ListDeniedRequest>,
-        ) -> std::result::Result<
-            tonic::Response<tonic::codec::Streaming<super::ListDeniedResponse>>,
-            tonic::Status,
-        > {
+            request: impl tonic::IntoRequest<super::SuggestRequest>,
+        ) -> std::result::Result<tonic::Response<super::SuggestResponse>, tonic::Status> {
             self.inner
                 .ready()
                 .await
                 .map_err(|e| tonic::Status::unknown(format!("Service was not ready: {}", e.into())))?;
             let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static("/enforcer.admin.v1.Admin/ListDenied");
+            let path = http::uri::PathAndQuery::from_static("/enforcer.admin.v1.Admin/Suggest");
             let mut req = request.into_request();
-            req.extensions_mut().insert(GrpcMethod::new("enforcer.admin.v1.Admin", "ListDenied"));
-            self.inner.server_streaming(req, path, codec).await
+            req.extensions_mut().insert(GrpcMethod::new("enforcer.admin.v1.Admin", "Suggest"));
+            self.inner.unary(req, path, codec).await
         }
     }
 }
@@ -336,16 +326,11 @@ pub mod admin_server {
             &self,
             request: tonic::Request<super::ObserveFlowsRequest>,
         ) -> std::result::Result<tonic::Response<Self::ObserveFlowsStream>, tonic::Status>;
-        /// Server streaming response type for the ListDenied method.
-        type ListDeniedStream: tonic::codegen::tokio_stream::Stream<
-                Item = std::result::Result<super::ListDeniedResponse, tonic::Status>,
-            > + std::marker::Send
-            + 'static;
-        /// What was denied, or would have been, since the agent started, one destination a message.
-        async fn list_denied(
+        /// The ServiceEntries that the flows denied so far lack.
+        async fn suggest(
             &self,
-            request: tonic::Request<super::ListDeniedRequest>,
-        ) -> std::result::Result<tonic::Response<Self::ListDeniedStream>, tonic::Status>;
+            request: tonic::Request<super::SuggestRequest>,
+        ) -> std::result::Result<tonic::Response<super::SuggestResponse>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct AdminServer<T> {
@@ -599,19 +584,15 @@ pub mod admin_server {
                     };
                     Box::pin(fut)
                 }
-                "/enforcer.admin.v1.Admin/ListDenied" => {
+                "/enforcer.admin.v1.Admin/Suggest" => {
                     #[allow(non_camel_case_types)]
-                    struct ListDeniedSvc<T: Admin>(pub Arc<T>);
-                    impl<T: Admin> tonic::server::ServerStreamingService<super::ListDeniedRequest> for ListDeniedSvc<T> {
-                        type Response = super::ListDeniedResponse;
-                        type ResponseStream = T::ListDeniedStream;
-                        type Future = BoxFuture<tonic::Response<Self::ResponseStream>, tonic::Status>;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::ListDeniedRequest>,
-                        ) -> Self::Future {
+                    struct SuggestSvc<T: Admin>(pub Arc<T>);
+                    impl<T: Admin> tonic::server::UnaryService<super::SuggestRequest> for SuggestSvc<T> {
+                        type Response = super::SuggestResponse;
+                        type Future = BoxFuture<tonic::Response<Self::Response>, tonic::Status>;
+                        fn call(&mut self, request: tonic::Request<super::SuggestRequest>) -> Self::Future {
                             let inner = Arc::clone(&self.0);
-                            let fut = async move { <T as Admin>::list_denied(&inner, request).await };
+                            let fut = async move { <T as Admin>::suggest(&inner, request).await };
                             Box::pin(fut)
                         }
                     }
@@ -621,7 +602,7 @@ pub mod admin_server {
                     let max_encoding_message_size = self.max_encoding_message_size;
                     let inner = self.inner.clone();
                     let fut = async move {
-                        let method = ListDeniedSvc(inner);
+                        let method = SuggestSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -632,7 +613,7 @@ pub mod admin_server {
                                 max_decoding_message_size,
                                 max_encoding_message_size,
                             );
-                        let res = grpc.server_streaming(method, req).await;
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
+use enforcer_core::flow::FlowLine;
 use enforcer_core::flow::filter::FilterText;
-use enforcer_core::flow::{DeniedList, FlowLine};
 use tokio::time::timeout;
 use tonic::Streaming;
 
 use crate::admin::client::{Client, ClientError};
-use crate::proto::admin::list_denied_response::Answer;
-use crate::proto::admin::{FlowFilter, ListDeniedRequest, ObserveFlowsRequest, ObserveFlowsResponse};
+use crate::proto::admin::{FlowFilter, ObserveFlowsRequest, ObserveFlowsResponse};
 
 /// What to observe.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -41,22 +40,6 @@ impl Client {
         let answer = timeout(self.patience, self.inner.observe_flows(question)).await;
         let lines = self.answered(answer)?.into_inner();
         Ok(FlowStream { client: self, lines })
-    }
-
-    /// What was denied, or would have been, since the agent started.
-    pub async fn denied(&mut self) -> Result<DeniedList, ClientError> {
-        let answer = timeout(self.patience, self.inner.list_denied(ListDeniedRequest {})).await;
-        let mut answer = self.answered(answer)?.into_inner();
-        let mut list = DeniedList::default();
-        while let Some(message) = self.next(&mut answer).await? {
-            match message.answer {
-                Some(Answer::Denied(json)) => list.denied.push(self.read(&json)?),
-                Some(Answer::DidNotFit(denials)) => list.did_not_fit = denials,
-                // Something that a later version tells beside it.
-                None => {}
-            }
-        }
-        Ok(list)
     }
 }
 

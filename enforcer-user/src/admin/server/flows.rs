@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use enforcer_core::flow::FlowLine;
 use enforcer_core::flow::filter::{Filter, FilterText};
-use enforcer_core::flow::{DeniedList, FlowLine};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio::time::{Interval, interval};
@@ -15,8 +15,7 @@ use tonic::Status;
 
 use crate::admin::server::FlowLines;
 use crate::admin::server::service::{Answers, json};
-use crate::proto::admin::list_denied_response::Answer;
-use crate::proto::admin::{FlowFilter, ListDeniedResponse, ObserveFlowsRequest, ObserveFlowsResponse};
+use crate::proto::admin::{FlowFilter, ObserveFlowsRequest, ObserveFlowsResponse};
 
 /// How often one who follows gets a sign of life, also when nothing happens: less than a client waits.
 const ALIVE: Duration = Duration::from_secs(1);
@@ -77,12 +76,4 @@ impl Stream for UntilStop {
         }
         self.alive.poll_tick(context).map(|_| Some(Ok(ObserveFlowsResponse::default())))
     }
-}
-
-/// One destination a message, and at last how many did not fit.
-pub(super) fn denied(list: DeniedList) -> Answers<ListDeniedResponse> {
-    let denied = list.denied.into_iter().map(|denied| Ok(Answer::Denied(json(&denied)?)));
-    let answers = denied.chain(std::iter::once(Ok(Answer::DidNotFit(list.did_not_fit))));
-    let answers = answers.map(|answer| answer.map(|answer| ListDeniedResponse { answer: Some(answer) }));
-    Box::pin(tokio_stream::iter(answers))
 }

@@ -4,7 +4,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use enforcer_core::flow::DeniedList;
 use enforcer_core::registry::{Registry, registryz};
+use enforcer_core::suggest::Suggestions;
 use serde::Serialize;
 use tokio::sync::{oneshot, watch};
 use tokio_stream::Stream;
@@ -16,8 +18,8 @@ use crate::controller::Question;
 use crate::proto::admin::admin_server::Admin;
 use crate::proto::admin::{
     ExplainRequest, ExplainResponse, ExportRegistryRequest, ExportRegistryResponse, GetStatusRequest,
-    GetStatusResponse, ListDeniedRequest, ListDeniedResponse, ListServicesRequest, ListServicesResponse,
-    ObserveFlowsRequest, ObserveFlowsResponse,
+    GetStatusResponse, ListServicesRequest, ListServicesResponse, ObserveFlowsRequest, ObserveFlowsResponse,
+    SuggestRequest, SuggestResponse,
 };
 
 /// Bytes of one message of an export.
@@ -43,6 +45,18 @@ impl Service {
     fn registry(&self) -> Arc<Registry> {
         Arc::clone(&self.parts.registry.borrow())
     }
+
+    /// Asks the controller.
+    async fn ask<T>(&self, question: Question, answer: oneshot::Receiver<T>) -> Result<T, Status> {
+        let asked = async {
+            self.parts.questions.send(question).await.ok()?;
+            answer.await.ok()
+        };
+        let answer = tokio::time::timeout(PATIENCE, asked).await;
+        let answer = answer
+            .map_err(|_| Status::deadline_exceeded("the controller is busy with an update; ask again"))?;
+        answer.ok_or_else(|| Status::unavailable("the agent is stopping"))
+    }
 }
 
 #[tonic::async_trait]
@@ -55,15 +69,7 @@ impl Admin for Service {
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
         let ExplainRequest { workload, destination } = request.into_inner();
         let (reply, answer) = oneshot::channel();
-        let question = Question::Explain { workload, destination, reply };
-        let asked = async {
-            self.parts.questions.send(question).await.ok()?;
-            answer.await.ok()
-        };
-        let answer = tokio::time::timeout(PATIENCE, asked).await;
-        let answer = answer
-            .map_err(|_| Status::deadline_exceeded("the controller is busy with an update; ask again"))?;
-        let answer = answer.ok_or_else(|| Status::unavailable("the agent is stopping"))?;
+        let answer = self.ask(Question::Explain { workload, destination, reply }, answer).await?;
         let explanation = json(&answer.map_err(Status::invalid_argument)?)?;
         Ok(Response::new(ExplainResponse { explanation }))
     }
@@ -113,13 +119,17 @@ impl Admin for Service {
         Ok(Response::new(flows::answers(lines, stop)))
     }
 
-    type ListDeniedStream = Answers<ListDeniedResponse>;
-
-    async fn list_denied(
-        &self,
-        _: Request<ListDeniedRequest>,
-    ) -> Result<Response<Self::ListDeniedStream>, Status> {
-        Ok(Response::new(flows::denied((self.parts.denied)())))
+    async fn suggest(&self, request: Request<SuggestRequest>) -> Result<Response<SuggestResponse>, Status> {
+        let namespace = request.into_inner().namespace;
+        let DeniedList { mut denied, did_not_fit: not_kept } = (self.parts.denied)();
+        if !namespace.is_empty() {
+            denied.retain(|denied| denied.workload.as_ref().is_some_and(|who| who.namespace == namespace));
+        }
+        let (reply, answer) = oneshot::channel();
+        let answer = self.ask(Question::Suggest { denied, reply }, answer).await?;
+        let suggestions = answer.map_err(Status::failed_precondition)?;
+        let suggestions = json(&Suggestions { not_kept, ..suggestions })?;
+        Ok(Response::new(SuggestResponse { suggestions }))
     }
 }
 

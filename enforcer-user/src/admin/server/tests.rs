@@ -5,7 +5,9 @@ mod flows;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use enforcer_core::flow::DeniedList;
 use enforcer_core::policy::explain::Explanation;
+use enforcer_core::suggest::Suggestions;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -43,16 +45,37 @@ fn explanation() -> Explanation {
     .unwrap()
 }
 
-/// A controller that knows one workload.
+/// A controller that knows one workload, and one note for each denied flow.
 async fn answer(mut questions: mpsc::Receiver<Question>) {
-    while let Some(Question::Explain { workload, reply, .. }) = questions.recv().await {
-        let answer = if workload == "shop/cart" {
-            Ok(explanation())
-        } else {
-            Err(format!("no workload {workload:?}"))
-        };
-        let _ = reply.send(answer);
+    while let Some(question) = questions.recv().await {
+        match question {
+            Question::Explain { workload, reply, .. } if workload == "shop/cart" => {
+                let _ = reply.send(Ok(explanation()));
+            }
+            Question::Explain { workload, reply, .. } => {
+                let _ = reply.send(Err(format!("no workload {workload:?}")));
+            }
+            Question::Suggest { denied, reply } => {
+                let notes = denied.iter().map(|denied| denied.destination.ip.to_string()).collect();
+                let _ = reply.send(Ok(Suggestions { notes, ..Suggestions::default() }));
+            }
+        }
     }
+}
+
+/// What was denied: a destination of each of two namespaces, and one of nobody.
+fn denied() -> DeniedList {
+    let denied = |workload: Option<&str>, ip: &str| {
+        let workload = workload.map(|namespace| serde_json::json!({"namespace": namespace, "name": "x"}));
+        serde_json::from_value(serde_json::json!({
+            "workload": workload, "protocol": "tcp", "destination": {"ip": ip, "port": 443},
+            "reason": "not_registered", "rule": null, "count": 1,
+            "first": "2026-11-20T10:00:00Z", "last": "2026-11-20T10:00:00Z"
+        }))
+        .unwrap()
+    };
+    let all = [(Some("shop"), "192.0.2.1"), (Some("bank"), "192.0.2.2"), (None, "192.0.2.3")];
+    DeniedList { denied: all.map(|(workload, ip)| denied(workload, ip)).into(), did_not_fit: 5 }
 }
 
 fn registry() -> Arc<Registry> {
@@ -83,7 +106,7 @@ fn parts() -> Parts {
     let status = Arc::new(|| Status { revision: 7, ready: true, ..Status::default() });
     let observe: Arc<dyn Fn(Filter, usize, bool) -> anyhow::Result<FlowLines> + Send + Sync> =
         Arc::new(|_, _, _| Ok(Box::pin(tokio_stream::empty())));
-    Parts { questions, status, registry, observe, denied: Arc::new(DeniedList::default) }
+    Parts { questions, status, registry, observe, denied: Arc::new(denied) }
 }
 
 /// A served socket, and what stops it.
@@ -123,6 +146,9 @@ async fn every_question_is_answered() {
     assert_eq!(hosts(client.services(Some("example.org")).await.unwrap()), [""; 0]);
     let export: serde_json::Value = serde_json::from_slice(&client.export().await.unwrap()).unwrap();
     assert_eq!(export.as_array().unwrap().len(), 2);
+    let suggestions = client.suggest(None).await.unwrap();
+    assert_eq!((suggestions.notes.len(), suggestions.not_kept), (3, 5));
+    assert_eq!(client.suggest(Some("shop")).await.unwrap().notes, ["192.0.2.1"]);
     stop.send(()).unwrap();
     served.await.unwrap().unwrap();
     assert!(!dir.socket().exists());

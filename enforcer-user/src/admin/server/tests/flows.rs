@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 use std::time::Instant;
 
+use enforcer_core::flow::Flow;
 use enforcer_core::flow::filter::FilterText;
-use enforcer_core::flow::{Denied, Flow};
 use serde_json::json;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
@@ -164,21 +164,4 @@ async fn an_agent_that_hangs_while_one_follows_is_named() {
     assert!(matches!(error, ClientError::Hung { .. }), "{error}");
     drop(release);
     agent.join().unwrap();
-}
-
-#[tokio::test]
-async fn denials_are_listed_with_what_did_not_fit() {
-    let dir = Dir::new("denied");
-    let denied: Denied = serde_json::from_value(json!({
-        "workload": {"namespace": "shop", "name": "cart", "labels": {"app": "cart"}}, "protocol": "tcp",
-        "destination": {"host": "api.example.com", "ip": "192.0.2.1", "port": 443}, "reason": "not_registered",
-        "rule": null, "count": 3, "first": "2025-03-01T12:00:00Z", "last": "2025-03-01T12:05:00Z"
-    }))
-    .unwrap();
-    let list = DeniedList { denied: vec![denied.clone(), Denied { count: 4, ..denied }], did_not_fit: 9 };
-    let told = list.clone();
-    let (_stop, _served) =
-        serving_with(&dir.socket(), Parts { denied: Arc::new(move || told.clone()), ..parts() }).await;
-    let mut client = Client::connect(&dir.socket()).await.unwrap();
-    assert_eq!(client.denied().await.unwrap(), list);
 }
