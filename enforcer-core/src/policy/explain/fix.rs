@@ -1,5 +1,6 @@
 //! What would have to be there for a denied destination to be allowed.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use enforcer_common::addr::{Addr, Protocol};
@@ -11,10 +12,10 @@ use crate::policy::compile::Compiler;
 use crate::policy::destination::{Destination, Target};
 use crate::policy::explain::hidden::{Hidden, HiddenBy};
 use crate::policy::explain::{Fix, Judged};
-use crate::policy::offer::{Place, RuleKey};
+use crate::policy::offer::{Place, RuleKey, cluster_ips};
 use crate::policy::reasons;
 use crate::problem::Severity;
-use crate::registry::model::{EndpointAddress, Registry, Service, Sidecar};
+use crate::registry::model::{EndpointAddress, Registry, Service, ServiceAddress, Sidecar};
 use crate::registry::write::{NewPort, NewServiceEntry, object_name, placeholder_host, service_entry_yaml};
 use crate::registry::{BuildOptions, build, parse};
 use crate::vip::VipAllocation;
@@ -31,14 +32,30 @@ impl Compiler {
     ) -> Fix {
         let reason = judged.verdict.reason;
         match (reason, hidden.first()) {
-            (Reason::NotRegistered | Reason::PolicyUnknown, Some(hidden)) => say(unhide(hidden, spec)),
-            (Reason::NotRegistered | Reason::PolicyUnknown, None) if is_infrastructure(judged.ip) => {
+            // An address that no name was asked for may be anybody's, also one that nobody has registered.
+            (Reason::NeedsName, _) if matches!(to.target, Target::Host(_)) => say(needs_name(rule, service)),
+            (Reason::NotRegistered | Reason::PolicyUnknown | Reason::NeedsName, Some(hidden)) => {
+                say(unhide(hidden, spec))
+            }
+            (Reason::NotRegistered | Reason::PolicyUnknown | Reason::NeedsName, None)
+                if is_infrastructure(judged.ip) =>
+            {
+                let flag = allow(to);
                 say(format!(
-                    "No registry can name this address; the agent's {} opens it for every workload.",
-                    allow(to)
+                    "No registry can name this address; the agent's {flag} opens it for every workload."
                 ))
             }
             (Reason::NotRegistered, None) => self.register(spec, to, judged),
+            (Reason::NeedsName, None) => {
+                let Fix { text, yaml } = self.register(spec, to, judged);
+                Fix {
+                    text: format!(
+                        "{text} Or, if the address belongs to a name that is registered: {}",
+                        needs_name(rule, service)
+                    ),
+                    yaml,
+                }
+            }
             (Reason::PolicyUnknown, None) => {
                 let Fix { text, yaml } = self.register(spec, to, judged);
                 let words = reasons::words(reason).remedy;
@@ -47,7 +64,6 @@ impl Compiler {
                     yaml,
                 }
             }
-            (Reason::NeedsName, _) => say(needs_name(to, judged.ip, rule, service)),
             (Reason::NoBackend, _) => say(no_backend(rule, service)),
             (Reason::Protocol, _) if [Protocol::ICMP, Protocol::ICMPV6].contains(&to.protocol) => {
                 say(format!(
@@ -61,6 +77,13 @@ impl Compiler {
 
     /// A `ServiceEntry` of the workload's own namespace for exactly this.
     fn register(&self, spec: &WorkloadSpec, to: &Destination, judged: &Judged) -> Fix {
+        if let Some(owner) = self.vip_owner(judged.ip) {
+            let (object, source, port) = (&owner.key.object, &owner.source, to.port);
+            return say(format!(
+                "This is the VIP of {object} ({source}): add port {port}/{} to its spec.ports.",
+                to.protocol
+            ));
+        }
         let entry = self.entry(spec, to, judged.ip);
         let yaml = service_entry_yaml(&entry);
         // What our own validator would refuse helps nobody: names with an underscore.
@@ -71,7 +94,7 @@ impl Compiler {
         };
         let mut text = format!("Apply this ServiceEntry in namespace {}", spec.namespace);
         if let Some(there) = self.other_port(spec, judged.ip) {
-            text.push_str(&format!(", or add port {} to {} ({})", to.port, there.key.object, there.source));
+            let _ = write!(text, ", or add port {} to {} ({})", to.port, there.key.object, there.source);
         }
         text.push('.');
         if entry.addresses.is_empty() {
@@ -84,7 +107,7 @@ impl Compiler {
             !registry.services.iter().all(|service| imports(service))
         });
         if let Some(sidecar) = sidecar {
-            text.push_str(&format!(" {}", import(sidecar, &format!("./{}", entry.host))));
+            let _ = write!(text, " {}", import(sidecar, &format!("./{}", entry.host)));
         }
         Fix { text, yaml: Some(yaml) }
     }
@@ -117,6 +140,17 @@ impl Compiler {
         };
         let numbered = (2..).map(|number| format!("{wanted}-{number}"));
         std::iter::once(wanted.to_owned()).chain(numbered).find(|name| !taken(name)).unwrap_or_default()
+    }
+
+    /// Whose VIP an address is that nobody wrote into a `ServiceEntry`: another service there would lead nowhere.
+    fn vip_owner(&self, ip: Option<IpAddr>) -> Option<&Service> {
+        let ip = ip?;
+        let is_vip = |service: &Service| {
+            let auto = [service.auto_v4.map(IpAddr::V4), service.auto_v6.map(IpAddr::V6)];
+            let is_auto = service.address == ServiceAddress::Unspecified && auto.contains(&Some(ip));
+            is_auto || cluster_ips(service, &self.settings().cluster_id).contains(&ip)
+        };
+        self.registry().services.iter().map(|service| &**service).find(|service| is_vip(service))
     }
 
     /// A `ServiceEntry` of the workload's own namespace that has the address itself, with other ports.
@@ -193,22 +227,12 @@ fn import(sidecar: &Sidecar, host: &str) -> String {
     )
 }
 
-fn needs_name(
-    to: &Destination,
-    ip: Option<IpAddr>,
-    rule: Option<&RuleKey>,
-    service: Option<&Service>,
-) -> String {
+fn needs_name(rule: Option<&RuleKey>, service: Option<&Service>) -> String {
     let of = rule.map_or_else(|| "the service".to_owned(), |rule| rule.object.to_string());
     let source = service.map(|service| format!(" ({})", service.source)).unwrap_or_default();
-    match (&to.target, ip) {
-        (Target::Ip(_), Some(ip)) => format!(
-            "If {ip} is one of its addresses, list it in spec.addresses of {of}{source}, with resolution NONE; or let names be known with --proxy or --dns."
-        ),
-        _ => format!(
-            "List its addresses in spec.addresses of {of}{source}, with resolution NONE; or let names be known with --proxy or --dns."
-        ),
-    }
+    format!(
+        "List the addresses of {of}{source} in its spec.addresses, with resolution NONE; or let names be known with --proxy or --dns."
+    )
 }
 
 fn no_backend(rule: Option<&RuleKey>, service: Option<&Service>) -> String {

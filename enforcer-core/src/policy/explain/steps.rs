@@ -269,16 +269,13 @@ const FAULT: &str =
     "An element of the map was another one's twice in a row: what cannot be trusted is denied.";
 
 fn recognised(asker: &Asker) -> Step {
-    match &asker.recognised {
-        Some(how) => step("workload", "recognised", how.clone()),
-        None => {
-            let spec = asker.spec;
-            let name = if spec.name.is_empty() { String::new() } else { format!(" {}", spec.name) };
-            let what =
-                format!("The workload{name} of namespace {} is as the question has it.", spec.namespace);
-            step("workload", "given", what)
-        }
+    if let Some(how) = &asker.recognised {
+        return step("workload", "recognised", how.clone());
     }
+    let spec = asker.spec;
+    let name = if spec.name.is_empty() { String::new() } else { format!(" {}", spec.name) };
+    let what = format!("The workload{name} of namespace {} is as the question has it.", spec.namespace);
+    step("workload", "given", what)
 }
 
 /// What is done with a denial.

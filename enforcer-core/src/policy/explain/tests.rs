@@ -290,6 +290,34 @@ fn a_network_has_one_answer_or_says_where_it_differs() {
     assert_eq!((&*none.verdict, none.range.unwrap().uniform), ("deny", true));
 }
 
+/// What is said of a network is what would be said of each of its addresses.
+#[test]
+fn a_network_says_the_same_as_its_addresses() {
+    let nested = "---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: nested, namespace: shop}
+spec:
+  hosts: [nested.example.com]
+  addresses: [198.51.100.64/28, 198.51.100.77, 198.51.100.129/32, 198.51.100.254]
+  resolution: NONE
+  ports: [{number: 443, name: tls, protocol: TLS}, {number: 444, name: tls2, protocol: TLS}]
+";
+    let compiler = compiled(&[MESH, SHOP, nested].concat(), settings());
+    for port in [443, 444, 445] {
+        let whole = ask(&compiler, &format!("198.51.100.0/24:{port}"));
+        let range = whole.range.unwrap();
+        for last in 0..=255_u8 {
+            let ip: IpAddr = [198, 51, 100, last].into();
+            let one = ask(&compiler, &format!("{ip}:{port}"));
+            let part = range.parts.iter().find(|part| part.first <= ip && ip <= part.last).unwrap();
+            let object = one.service.map(|service| service.object.to_string());
+            let said = (&part.verdict, &part.reason, &part.object);
+            assert_eq!(said, (&one.verdict, &one.reason, &object), "{ip}:{port}");
+        }
+    }
+}
+
 #[test]
 fn an_address_with_another_answer_than_the_first_is_warned_of() {
     let text = SHOP.replace("2001:db8::10]", "127.0.0.9]");

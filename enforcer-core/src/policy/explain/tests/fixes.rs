@@ -50,6 +50,30 @@ fn a_name_alone_is_registered_as_a_name() {
 }
 
 #[test]
+fn at_a_vip_the_port_is_missing_and_not_the_service() {
+    let kubernetes = "---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {clusterIP: 10.96.0.7, ports: [{port: 80, name: http}]}
+";
+    let compiler = compiled(&[MESH, SHOP, kubernetes].concat(), settings());
+    for (destination, expected) in [
+        (
+            "orders.example.com:81",
+            "This is the VIP of ServiceEntry shop/orders (file:a.yaml:23): add port 81/tcp to its spec.ports.",
+        ),
+        (
+            "10.96.0.7:80/udp",
+            "This is the VIP of Service shop/web (file:a.yaml:32): add port 80/udp to its spec.ports.",
+        ),
+    ] {
+        let fix = ask(&compiler, destination).fix.unwrap();
+        assert_eq!((&*fix.text, fix.yaml), (expected, None));
+    }
+}
+
+#[test]
 fn a_name_that_is_taken_gets_a_number() {
     let first = ask(&compiled(MESH, settings()), "192.0.2.99:443").fix.unwrap().yaml.unwrap();
     let changed = first.replace("192.0.2.99", "192.0.2.98");
@@ -102,13 +126,7 @@ fn where_no_service_entry_helps_the_text_says_what_does() {
             &blind,
             "blind.example.com:80",
             "needs_name",
-            "List its addresses in spec.addresses of ServiceEntry shop/blind (file:a.yaml:4)",
-        ),
-        (
-            &blind,
-            "192.0.2.77:80",
-            "needs_name",
-            "If 192.0.2.77 is one of its addresses, list it in spec.addresses",
+            "List the addresses of ServiceEntry shop/blind (file:a.yaml:4) in its spec.addresses",
         ),
     ] {
         let explanation = ask(&compiled(&[MESH, text].concat(), settings()), destination);
@@ -116,6 +134,31 @@ fn where_no_service_entry_helps_the_text_says_what_does() {
         assert_eq!((&*explanation.reason, fix.yaml), (reason, None), "{destination}");
         assert!(fix.text.contains(expected), "{destination}: {}", fix.text);
     }
+}
+
+/// What only needs a name stands at every address of its port; an address that was asked for may be somebody else's.
+#[test]
+fn an_address_that_somebody_could_have_by_name_can_be_registered_for_itself() {
+    let blind = "---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: blind, namespace: shop}
+spec: {hosts: ['*.example.com'], ports: [{number: 443, name: tls, protocol: TLS}]}
+";
+    let text = [MESH, blind, BANK].concat();
+    let explanation = ask(&compiled(&text, settings()), "192.0.2.77:443");
+    let fix = explanation.fix.unwrap();
+    assert_eq!(explanation.reason, "needs_name");
+    assert!(
+        fix.text.contains("Or, if the address belongs to a name that is registered: List"),
+        "{}",
+        fix.text
+    );
+    let compiler = compiled(&format!("{text}---\n{}", fix.yaml.unwrap()), settings());
+    assert_eq!(ask(&compiler, "192.0.2.77:443").verdict, "allow");
+    let hidden = compiled(&text.replace("number: 5432", "number: 443"), settings());
+    let fix = ask(&hidden, "192.0.2.20:443").fix.unwrap();
+    assert!(fix.text.starts_with("Let ServiceEntry bank/ledger"), "{}", fix.text);
 }
 
 #[test]
