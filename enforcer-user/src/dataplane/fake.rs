@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use enforcer_common::id::RuleId;
 use enforcer_common::key::CgroupId;
+use enforcer_common::verdict::{Lookup, Workload};
 use enforcer_core::policy::image::{Image, MapOp};
 
 use crate::dataplane::{Dataplane, NodeSettings};
@@ -65,6 +66,10 @@ impl Dataplane for Fake {
 
     fn tables(&self) -> &Image {
         &self.image
+    }
+
+    fn workload(&self, cgroup: CgroupId) -> Lookup<Workload> {
+        Ok(self.image.workloads.get(&cgroup).copied())
     }
 
     fn flows(&self, _: RuleId) -> u64 {

@@ -59,9 +59,17 @@ fn workload(text: &str) -> Result<StaticWorkload, Wrong> {
     })
 }
 
-/// `namespace=NS[,name=N][,labels=k=v;...]`.
+/// `namespace=NS[,name=N][,labels=k=v;...]`, or `NS/NAME`.
 pub(super) fn name(text: &str) -> Result<WorkloadName, Wrong> {
-    named(&fields(text, NAMED)?)
+    let text = text.trim();
+    match text.split_once('/') {
+        Some((namespace, name)) if !text.contains('=') => Ok(WorkloadName {
+            namespace: names::namespace(namespace)?,
+            name: name.to_owned(),
+            labels: Labels::new(),
+        }),
+        _ => named(&fields(text, NAMED)?),
+    }
 }
 
 fn named(fields: &BTreeMap<&str, &str>) -> Result<WorkloadName, Wrong> {
@@ -76,7 +84,7 @@ fn named(fields: &BTreeMap<&str, &str>) -> Result<WorkloadName, Wrong> {
 fn fields<'a>(text: &'a str, known: &[&str]) -> Result<BTreeMap<&'a str, &'a str>, Wrong> {
     let hint = || match known {
         STATIC => "write cgroup=PATH,namespace=NS[,name=N][,labels=k=v;k2=v2][,enforcement=MODE]",
-        _ => "write namespace=NS[,name=N][,labels=k=v;k2=v2]",
+        _ => "write namespace/name or namespace=NS[,name=N][,labels=k=v;k2=v2]",
     };
     let mut fields = BTreeMap::new();
     for field in text.split(',') {
@@ -88,8 +96,8 @@ fn fields<'a>(text: &'a str, known: &[&str]) -> Result<BTreeMap<&'a str, &'a str
                 let what = "this version has no interfaces: it enforces sockets of cgroups";
                 return Err(wrong(what, "leave interface= out"));
             }
-            "cgroup" if !known.contains(&key) => {
-                return Err(wrong("a cgroup is known to the running agent only", hint()));
+            "cgroup" | "pid" if known == NAMED => {
+                return Err(wrong(format!("a {key} is known to the running agent only"), hint()));
             }
             _ if !known.contains(&key) => {
                 return Err(wrong(format!("no field is called {key:?}"), format!("use {}", either(known))));
