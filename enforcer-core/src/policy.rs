@@ -30,6 +30,7 @@ mod intern;
 pub mod offer;
 mod places;
 mod plan;
+pub mod reasons;
 mod view;
 
 use std::collections::BTreeSet;

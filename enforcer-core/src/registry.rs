@@ -19,6 +19,7 @@ mod shape;
 mod sidecar;
 mod validate;
 pub mod visibility;
+pub mod write;
 
 pub use build::{BuildOptions, build};
 pub use model::Registry;

@@ -164,7 +164,7 @@ fn outcome(judge: &Judge, hosts: &Hosts, recording: &Recording, recorded: &Recor
     outcome.message = judge.message(workload, &verdict);
     if verdict.action == Action::Deny {
         let hidden = judge.compiler().hidden_at(judge.workload(workload), ip, asked.slot());
-        outcome.warnings = hidden.into_iter().map(|hidden| hidden.what).collect();
+        outcome.warnings = hidden.into_iter().map(|hidden| hidden.told).collect();
     }
     outcome
 }

@@ -151,7 +151,7 @@ fn prove(
             let why = match (hidden, &refused) {
                 (Some(hidden), _) => format!(
                     "an entry alone would not open it: {}; {} and ask again",
-                    hidden.what, hidden.remedy
+                    hidden.told, hidden.remedy
                 ),
                 (None, Some(error)) => format!("no entry could be written: {error}; report this as a bug"),
                 (None, None) => {

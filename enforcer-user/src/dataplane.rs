@@ -27,7 +27,7 @@ use anyhow::Result;
 use enforcer_common::id::RuleId;
 use enforcer_common::key::CgroupId;
 use enforcer_common::mode::{Enforcement, Switch};
-use enforcer_common::verdict::Tables;
+use enforcer_common::verdict::{Lookup, Tables, Workload};
 use enforcer_core::policy::image::{Image, MapOp};
 
 pub use kernel::Kernel;
@@ -60,6 +60,9 @@ pub trait Dataplane: Send + Sync {
 
     /// The maps, for `explain`.
     fn tables(&self) -> &Self::Tables;
+
+    /// What the maps know of one workload.
+    fn workload(&self, cgroup: CgroupId) -> Lookup<Workload>;
 
     /// Flows that met a rule.
     fn flows(&self, rule: RuleId) -> u64;

@@ -235,7 +235,7 @@ fn net(text: &str) -> Option<IpNet> {
 
 /// A host, or `*.` and one.
 fn pattern(text: &str) -> Option<Host> {
-    destination::host(text.strip_prefix("*.").unwrap_or(text)).map(|_| Host::new(text))
+    destination::host(text)
 }
 
 #[cfg(test)]

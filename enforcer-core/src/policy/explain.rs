@@ -1,6 +1,13 @@
-//! Why a destination is allowed or denied: the verdict's own answer, and the objects behind it.
+//! Why a destination is allowed or denied: the verdict's own answer, the look-ups that led there, the objects behind them, and
+//! what would have to be there.
 
+mod field;
+mod fix;
 pub(crate) mod hidden;
+mod name;
+mod range;
+mod steps;
+mod trace;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -8,25 +15,27 @@ use std::sync::Arc;
 
 use enforcer_common::addr::{Addr, Port};
 use enforcer_common::id::RuleId;
-use enforcer_common::mode::OutboundPolicy;
-use enforcer_common::reason::Reason;
-use enforcer_common::verdict::{Action, Query, Tables, Verdict, Workload, decide};
+use enforcer_common::mode::Enforcement;
+use enforcer_common::verdict::{Action, Query, RuleAction, Tables, Verdict, Workload, decide};
 use serde::{Deserialize, Serialize};
 
-use crate::name::Host;
 use crate::policy::WorkloadSpec;
 use crate::policy::compile::Compiler;
 use crate::policy::destination::{Destination, Target};
-use crate::policy::explain::hidden::Hidden;
-use crate::policy::offer::{Offer, Place, RuleKey};
-use crate::registry::model::{ObjectRef, Service, ServiceAddress};
+use crate::policy::offer::RuleKey;
+use crate::policy::reasons;
+use crate::registry::model::{ObjectRef, Service};
+use trace::{Look, Recorder};
+
+pub use name::addresses;
+pub use range::{RangeAnswer, RangePart};
 
 /// The answer. The field names are stable.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Explanation {
-    /// `allow`, `deny` or `translate`.
+    /// `allow`, `deny` or `translate`; for a network of which not every address has the same answer `mixed`.
     pub verdict: String,
-    /// Its name: `docs/reference/json.md` lists them.
+    /// Its name: `docs/reference/reasons.md` lists them.
     pub reason: String,
     /// The reason in plain words.
     pub message: String,
@@ -42,6 +51,35 @@ pub struct Explanation {
     pub backends: Vec<String>,
     /// What else a person should know.
     pub warnings: Vec<String>,
+    /// How it was decided, in the kernel's order.
+    #[serde(default)]
+    pub steps: Vec<Step>,
+    /// What would allow it, when it is denied.
+    #[serde(default)]
+    pub fix: Option<Fix>,
+    /// The answers within a network, when one was asked about.
+    #[serde(default)]
+    pub range: Option<RangeAnswer>,
+}
+
+/// One step of the decision.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Step {
+    /// Which one: `docs/reference/json.md` lists them.
+    pub step: String,
+    /// What was found there, in one word.
+    pub found: String,
+    /// The same in plain words.
+    pub detail: String,
+}
+
+/// What would allow it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Fix {
+    /// What to do.
+    pub text: String,
+    /// The `ServiceEntry` to apply, when that is what is to be done.
+    pub yaml: Option<String>,
 }
 
 /// Who asks, and what that means.
@@ -64,7 +102,10 @@ pub struct DestinationAnswer {
     pub host: Option<String>,
     /// The address that was judged; for a name, the first that stands for it.
     pub ip: Option<IpAddr>,
-    /// The port.
+    /// The network, when that was asked.
+    #[serde(default)]
+    pub network: Option<String>,
+    /// The port; 0 for protocols that have none.
     pub port: u16,
     /// `tcp`, `udp`, ...
     pub protocol: String,
@@ -92,103 +133,92 @@ pub struct RuleAnswer {
     pub protocol: String,
     /// What it does: `allow`, `translate` or `needs_name`.
     pub action: String,
+    /// The lines of the object that made it: `spec.addresses[0]`, `spec.ports[1]`.
+    #[serde(default)]
+    pub fields: Vec<String>,
     /// Flows that met it since it was written; only the running agent knows.
     pub flows: Option<u64>,
 }
 
+/// Who asks, with what the compiler does not know of it.
+#[derive(Clone, Debug)]
+pub struct Asker<'a> {
+    /// The workload.
+    pub spec: &'a WorkloadSpec,
+    /// How it was recognised, as a sentence; `None`: it is as the question has it.
+    pub recognised: Option<String>,
+    /// The node's switch; `None`: only the running agent knows.
+    pub enforcement: Option<Enforcement>,
+}
+
+/// A judged destination.
+struct Judged {
+    verdict: Verdict,
+    /// The address that was judged.
+    ip: Option<IpAddr>,
+    looks: Vec<Look>,
+    /// How the address was found.
+    named: Option<Step>,
+    warnings: Vec<String>,
+    range: Option<RangeAnswer>,
+}
+
 impl Compiler {
-    /// Explains, by `tables`: the image, or the live maps.
+    /// Explains without an agent, by `tables`.
     pub fn explain<T: Tables>(
         &self,
         tables: &T,
         spec: &WorkloadSpec,
         destination: &Destination,
     ) -> Explanation {
+        self.explain_to(tables, &Asker { spec, recognised: None, enforcement: None }, destination)
+    }
+
+    /// Explains, by `tables`: the image, or the live maps.
+    pub fn explain_to<T: Tables>(&self, tables: &T, asker: &Asker, to: &Destination) -> Explanation {
+        let spec = asker.spec;
         let workload = self.workload(spec);
-        let (verdict, ip) = match &destination.target {
-            Target::Ip(ip) => (judge(tables, workload, *ip, destination), Some(*ip)),
-            Target::Host(host) => self.judge_host(tables, workload, spec, host, destination),
+        let judged = match &to.target {
+            Target::Ip(ip) => Judged::of(tables, workload, *ip, to),
+            Target::Host(host) => self.judge_host(tables, workload, spec, host, to),
+            Target::Net(net) => self.judge_range(tables, workload, *net, to),
         };
-        let rule = self.rule(verdict.rule).cloned();
+        let verdict = judged.verdict;
+        let is_mixed = judged.range.as_ref().is_some_and(|range| !range.uniform);
+        // One answer can come of several rules.
+        let is_one_rule = judged.range.as_ref().is_none_or(|range| range.parts.len() == 1);
+        let rule = self.rule(verdict.rule).filter(|_| is_one_rule).cloned();
         let service = rule.as_ref().and_then(|rule| self.service_of(rule));
+        let hidden = if verdict.action == Action::Deny && !is_mixed {
+            self.hidden(spec, judged.ip, to)
+        } else {
+            Vec::new()
+        };
+        let steps = self.steps(asker, workload, to, &judged);
+        let (word, reason, message) = if is_mixed {
+            ("mixed", "mixed", "not every address of the network has the same answer".to_owned())
+        } else {
+            let message = reasons::message(&verdict, &spec.namespace, rule.as_deref());
+            (verdict.action.as_str(), verdict.reason.as_str(), message)
+        };
+        let fix = (verdict.action == Action::Deny && !is_mixed)
+            .then(|| self.fix(spec, to, &judged, rule.as_deref(), service.as_deref(), &hidden));
+        let mut warnings = judged.warnings.clone();
+        warnings.extend(hidden.iter().map(|hidden| hidden.told.clone()).collect::<BTreeSet<_>>());
         Explanation {
-            verdict: verdict.action.as_str().to_owned(),
-            reason: verdict.reason.as_str().to_owned(),
-            message: message(&verdict, spec, rule.as_deref()),
+            verdict: word.to_owned(),
+            reason: reason.to_owned(),
+            message,
             workload: self.workload_answer(spec, workload),
-            destination: DestinationAnswer {
-                host: match &destination.target {
-                    Target::Host(host) => Some(host.to_string()),
-                    Target::Ip(_) => None,
-                },
-                ip,
-                port: destination.port,
-                protocol: destination.protocol.to_string(),
-            },
+            destination: destination_answer(to, judged.ip),
+            rule: rule.as_deref().map(|rule| self.rule_answer(verdict.rule, rule, to, judged.ip)),
+            backends: rule.as_deref().map(|rule| backends(rule, judged.ip)).unwrap_or_default(),
             service: rule.as_deref().map(|rule| service_answer(rule, service.as_deref())),
-            rule: rule.as_deref().map(|rule| rule_answer(verdict.rule, rule)),
-            backends: rule.as_deref().map(|rule| backends(rule, ip)).unwrap_or_default(),
-            warnings: self.warnings(&verdict, spec, ip, destination),
+            warnings,
+            steps,
+            fix,
+            range: judged.range,
         }
-    }
-
-    /// A name is what its addresses are; a name without any known address needs somebody who knows names.
-    fn judge_host<T: Tables>(
-        &self,
-        tables: &T,
-        workload: Workload,
-        spec: &WorkloadSpec,
-        host: &Host,
-        to: &Destination,
-    ) -> (Verdict, Option<IpAddr>) {
-        let visible = self.visible_services(spec, host);
-        for service in &visible {
-            if let Some(ip) = addresses(service, &self.settings().cluster_id).first() {
-                return (judge(tables, workload, *ip, to), Some(*ip));
-            }
-        }
-        let deny = |reason| Verdict::deny(reason, RuleId::NONE);
-        let has_port = |service: &&Arc<Service>| {
-            service
-                .ports
-                .iter()
-                .any(|port| port.number == to.port && port.protocol.transport() == to.protocol)
-        };
-        let with_port = visible.iter().find(has_port);
-        let verdict = match (workload.policy(), with_port) {
-            (OutboundPolicy::AllowAny, _) => {
-                Verdict { action: Action::Allow, reason: Reason::AllowAny, ..deny(Reason::AllowAny) }
-            }
-            (OutboundPolicy::Unknown, _) => deny(Reason::PolicyUnknown),
-            (OutboundPolicy::RegistryOnly, Some(service)) => {
-                Verdict::deny(Reason::NeedsName, self.rule_at_port(service, to))
-            }
-            (OutboundPolicy::RegistryOnly, None) => deny(Reason::NotRegistered),
-        };
-        (verdict, None)
-    }
-
-    /// The rule that a service has for a destination's port, [`RuleId::NONE`] when that won nowhere.
-    fn rule_at_port(&self, service: &Service, to: &Destination) -> RuleId {
-        let slot = (to.protocol, Port::new(to.port));
-        let offers = self.offers.get(&service.key).into_iter().flatten();
-        let ids = offers.filter(|offer| offer.slot == slot).filter_map(|offer| self.rule_id(&offer.rule));
-        ids.min().unwrap_or(RuleId::NONE)
-    }
-
-    /// The services that stand for `host` in the eyes of `spec`, exact names before wildcards.
-    fn visible_services(&self, spec: &WorkloadSpec, host: &Host) -> Vec<Arc<Service>> {
-        let mut services: Vec<Arc<Service>> = self
-            .offers
-            .values()
-            .filter_map(|offers| offers.first())
-            .filter(|offer| {
-                host.is_subset_of(offer.service.host()) && offer.audience.includes(&spec.namespace)
-            })
-            .map(|offer| Arc::clone(&offer.service))
-            .collect();
-        services.sort_by_key(|service| service.host().is_wildcard());
-        services
     }
 
     fn service_of(&self, rule: &RuleKey) -> Option<Arc<Service>> {
@@ -208,52 +238,46 @@ impl Compiler {
         }
     }
 
-    fn warnings(
-        &self,
-        verdict: &Verdict,
-        spec: &WorkloadSpec,
-        ip: Option<IpAddr>,
-        to: &Destination,
-    ) -> Vec<String> {
-        if verdict.action != Action::Deny {
-            return Vec::new();
+    fn rule_answer(&self, id: RuleId, rule: &RuleKey, to: &Destination, ip: Option<IpAddr>) -> RuleAnswer {
+        RuleAnswer {
+            id: id.get(),
+            port: rule.slot.1.get(),
+            protocol: rule.slot.0.to_string(),
+            action: action_word(rule.action).to_owned(),
+            fields: self.fields(rule, to, ip),
+            flows: None,
         }
-        self.hidden(spec, ip, to).into_iter().map(|hidden| hidden.what).collect()
-    }
-
-    /// Services that have the destination and that this workload does not see.
-    fn hidden(&self, spec: &WorkloadSpec, ip: Option<IpAddr>, to: &Destination) -> BTreeSet<Hidden> {
-        let slot = (to.protocol, Port::new(to.port));
-        let there = |offer: &Offer| {
-            let place = match (offer.place, ip) {
-                (Place::Exact(addr), Some(ip)) => addr == Addr::from(ip),
-                (Place::Net(prefix), Some(ip)) => prefix.contains(&Addr::from(ip)),
-                _ => matches!(&to.target, Target::Host(host) if host.is_subset_of(offer.service.host())),
-            };
-            place && offer.slot == slot
-        };
-        self.unseen(spec, self.offers.values().flatten().filter(|offer| there(offer)))
     }
 }
 
-fn judge<T: Tables>(tables: &T, workload: Workload, ip: IpAddr, to: &Destination) -> Verdict {
-    decide(tables, &Query::new(workload, to.protocol, Addr::from(ip), Port::new(to.port)))
-}
-
-/// The addresses at which a service can be dialled.
-pub fn addresses(service: &Service, cluster_id: &str) -> Vec<IpAddr> {
-    let cluster_ips = crate::policy::offer::cluster_ips(service, cluster_id);
-    if !cluster_ips.is_empty() {
-        return cluster_ips;
-    }
-    match &service.address {
-        ServiceAddress::Ip(ip) => vec![*ip],
-        ServiceAddress::Cidr(net, _) => vec![net.network()],
-        ServiceAddress::Unspecified => {
-            let auto = [service.auto_v4.map(IpAddr::V4), service.auto_v6.map(IpAddr::V6)];
-            auto.into_iter().flatten().collect()
+impl Judged {
+    /// What `decide` says of one address, and everything that it looked at.
+    fn of<T: Tables>(tables: &T, workload: Workload, ip: IpAddr, to: &Destination) -> Self {
+        let recorder = Recorder::new(tables);
+        let verdict = judge(&recorder, workload, Addr::from(ip), to);
+        Self {
+            verdict,
+            ip: Some(ip),
+            looks: recorder.into_looks(),
+            named: None,
+            warnings: Vec::new(),
+            range: None,
         }
     }
+}
+
+fn judge<T: Tables>(tables: &T, workload: Workload, addr: Addr, to: &Destination) -> Verdict {
+    decide(tables, &Query::new(workload, to.protocol, addr, Port::new(to.port)))
+}
+
+fn destination_answer(to: &Destination, ip: Option<IpAddr>) -> DestinationAnswer {
+    let (host, network) = match &to.target {
+        Target::Host(host) => (Some(host.to_string()), None),
+        Target::Ip(_) => (None, None),
+        Target::Net(net) => (None, Some(net.to_string())),
+    };
+    let ip = ip.filter(|_| network.is_none());
+    DestinationAnswer { host, ip, network, port: to.port, protocol: to.protocol.to_string() }
 }
 
 fn service_answer(rule: &RuleKey, service: Option<&Service>) -> ServiceAnswer {
@@ -264,19 +288,11 @@ fn service_answer(rule: &RuleKey, service: Option<&Service>) -> ServiceAnswer {
     }
 }
 
-fn rule_answer(id: RuleId, rule: &RuleKey) -> RuleAnswer {
-    use enforcer_common::verdict::RuleAction;
-    RuleAnswer {
-        id: id.get(),
-        port: rule.slot.1.get(),
-        protocol: rule.slot.0.to_string(),
-        action: match rule.action {
-            RuleAction::Allow => "allow",
-            RuleAction::Translate => "translate",
-            RuleAction::NeedsName => "needs_name",
-        }
-        .to_owned(),
-        flows: None,
+const fn action_word(action: RuleAction) -> &'static str {
+    match action {
+        RuleAction::Allow => "allow",
+        RuleAction::Translate => "translate",
+        RuleAction::NeedsName => "needs_name",
     }
 }
 
@@ -295,35 +311,5 @@ fn backends(rule: &RuleKey, asked: Option<IpAddr>) -> Vec<String> {
         .collect()
 }
 
-/// The reason in plain words.
-pub(crate) fn message(verdict: &Verdict, spec: &WorkloadSpec, rule: Option<&RuleKey>) -> String {
-    let namespace = &spec.namespace;
-    let of = rule.map_or_else(|| "a service".to_owned(), |rule| format!("{} ({})", rule.object, rule.host));
-    match verdict.reason {
-        Reason::Loopback => "loopback is always allowed".to_owned(),
-        Reason::Exempt => format!("within {}", rule.map_or("an --allow range", |rule| &*rule.object.name)),
-        Reason::Registered if verdict.action == Action::Translate => {
-            format!("a VIP of {of}, translated to one of its endpoints")
-        }
-        Reason::Registered => format!("registered by {of}"),
-        Reason::AllowAny => "nothing is registered there, but the outbound policy is ALLOW_ANY".to_owned(),
-        Reason::UnknownWorkloadAllowed => "the process has no identity, and --unknown-workload is allow".to_owned(),
-        Reason::NotRegistered => {
-            format!("no service that namespace {namespace} can see has this address, protocol and port")
-        }
-        Reason::NeedsName => format!(
-            "{of} has this port, but only a host name could tell whether this address is its own; \
-             names are known with --proxy or --dns"
-        ),
-        Reason::NoBackend => format!("{of} is registered, but none of its endpoints is known and ready"),
-        Reason::PolicyUnknown => {
-            "the policy is the mesh's, and no source has told a MeshConfig yet; set --outbound-traffic-policy or add one"
-                .to_owned()
-        }
-        Reason::UnknownWorkload => "the process has no identity, and --unknown-workload is deny".to_owned(),
-        Reason::Protocol => "neither TCP nor UDP: Istio cannot register it".to_owned(),
-        Reason::TableFault => "the maps changed under the look-up; try again".to_owned(),
-        Reason::NoStorage => "the kernel had no memory to remember the VIP by; look at net.core.optmem_max".to_owned(),
-        Reason::WrongFamily => format!("{of} has no endpoint of the address family that the socket can reach"),
-    }
-}
+#[cfg(test)]
+mod tests;

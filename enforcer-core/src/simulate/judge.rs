@@ -13,8 +13,8 @@ use crate::flow::FlowWorkload;
 use crate::name::Namespace;
 use crate::policy::budget::Limits;
 use crate::policy::compile::Compiler;
-use crate::policy::explain::message;
 use crate::policy::offer::Slot;
+use crate::policy::reasons::message;
 use crate::policy::{Settings, WorkloadSpec};
 use crate::problem::Problem;
 use crate::registry::Registry;
@@ -92,7 +92,7 @@ impl Judge {
     /// The words of `explain` for a verdict.
     pub(crate) fn message(&self, workload: usize, verdict: &Verdict) -> String {
         let rule = self.compiler.rule(verdict.rule);
-        message(verdict, &self.workloads[workload], rule.map(|rule| &**rule))
+        message(verdict, &self.workloads[workload].namespace, rule.map(|rule| &**rule))
     }
 }
 

@@ -144,7 +144,9 @@ fn hidden(seen: &Seen<'_>, judge: &Judge, index: &Index) -> Option<Hidden> {
     let (spec, slot, compiler) = (judge.workload(seen.workload), seen.asked.slot(), judge.compiler());
     let by_name = || {
         let services = seen.host.iter().flat_map(|host| index.covering(host));
-        services.flat_map(|service| compiler.hidden_of(spec, &service.key, slot)).min()
+        services
+            .flat_map(|service| compiler.hidden_of(spec, &service.key, slot))
+            .min_by(|a, b| a.told.cmp(&b.told))
     };
     compiler.hidden_at(spec, seen.asked.ip, slot).into_iter().next().or_else(by_name)
 }
@@ -152,7 +154,7 @@ fn hidden(seen: &Seen<'_>, judge: &Judge, index: &Index) -> Option<Hidden> {
 fn told(hidden: &Hidden, namespace: &str) -> String {
     format!(
         "{}: {}; if that service is not what is meant, {namespace} needs a ServiceEntry of its own, written by hand",
-        hidden.what, hidden.remedy
+        hidden.told, hidden.remedy
     )
 }
 

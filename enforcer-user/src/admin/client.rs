@@ -3,6 +3,7 @@
 mod flows;
 
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,6 +32,9 @@ const CONNECT: Duration = Duration::from_secs(2);
 /// How long it may take to answer; for a stream, for each message.
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// Bytes of `sockaddr_un.sun_path`, without the zero behind them.
+const LONGEST: usize = 107;
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -45,6 +49,14 @@ pub enum ClientError {
     Denied {
         /// The socket.
         path: PathBuf,
+    },
+    /// What is there is no socket, or no socket can be there.
+    #[error("{} cannot be the admin socket: {what}; give the agent's own with --admin", path.display())]
+    NoSocket {
+        /// The path.
+        path: PathBuf,
+        /// Why not.
+        what: String,
     },
     /// It accepts, or has the socket open, and says nothing.
     #[error(
@@ -87,6 +99,7 @@ impl Client {
 
     /// Connects, and waits for answers for as long as `patience`.
     pub(in crate::admin) async fn patient(path: &Path, patience: Duration) -> Result<Self, ClientError> {
+        can_be_a_socket(path)?;
         let hung = || ClientError::Hung { path: path.to_owned(), within: CONNECT };
         let stream = timeout(CONNECT, UnixStream::connect(path)).await.map_err(|_| hung())?;
         let stream = stream.map_err(|error| match error.kind() {
@@ -107,7 +120,7 @@ impl Client {
         let endpoint = Endpoint::from_static("http://agent");
         let channel =
             timeout(CONNECT, endpoint.connect_with_connector(connector)).await.map_err(|_| hung())?;
-        let inner = AdminClient::new(channel.map_err(|error| failed(path, &error))?)
+        let inner = AdminClient::new(channel.map_err(|error| hung_up(path, &error))?)
             .max_decoding_message_size(MESSAGE_BYTES)
             .max_encoding_message_size(MESSAGE_BYTES);
         Ok(Self { inner, path: path.to_owned(), patience })
@@ -141,14 +154,14 @@ impl Client {
     }
 
     /// The registry as JSON in the shape of `/debug/registryz`.
-    pub async fn export(&mut self) -> Result<Vec<u8>, ClientError> {
+    pub async fn export(&mut self) -> Result<serde_json::Value, ClientError> {
         let answer = timeout(self.patience, self.inner.export_registry(ExportRegistryRequest {})).await;
         let mut answer = self.answered(answer)?.into_inner();
         let mut json = Vec::new();
         while let Some(message) = self.next(&mut answer).await? {
             json.extend(message.chunk);
         }
-        Ok(json)
+        self.read(&json)
     }
 
     /// The ServiceEntries that the flows denied so far lack, those of `namespace` or all.
@@ -178,12 +191,11 @@ impl Client {
                 path: self.path.clone(),
                 what: "it does not know this question: it is of another version".to_owned(),
             },
-            // Not the agent's word, but the transport's.
-            _ if std::error::Error::source(&status).is_some() => ClientError::Failed {
-                path: self.path.clone(),
-                what: format!("the connection broke: has the agent ended? ({})", status.message()),
+            // A status with a cause is not the agent's word.
+            _ => match std::error::Error::source(&status) {
+                Some(cause) => hung_up(&self.path, cause),
+                None => ClientError::Failed { path: self.path.clone(), what: status.message().to_owned() },
             },
-            _ => ClientError::Failed { path: self.path.clone(), what: status.message().to_owned() },
         })
     }
 
@@ -197,8 +209,31 @@ impl Client {
     }
 }
 
+/// The kernel would say of a file that the connection is refused, as of a dead agent's socket.
+fn can_be_a_socket(path: &Path) -> Result<(), ClientError> {
+    let no_socket = |what: String| Err(ClientError::NoSocket { path: path.to_owned(), what });
+    let bytes = path.as_os_str().len();
+    if bytes > LONGEST {
+        return no_socket(format!("the path has {bytes} bytes, and that of a socket at most {LONGEST}"));
+    }
+    match std::fs::metadata(path).map(|there| there.file_type()) {
+        Ok(there) if there.is_dir() => no_socket("it is a directory".to_owned()),
+        Ok(there) if !there.is_socket() => no_socket("it is a file".to_owned()),
+        // Connecting says better what is wrong.
+        _ => Ok(()),
+    }
+}
+
 fn failed(path: &Path, error: &dyn std::error::Error) -> ClientError {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let what = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    ClientError::Failed { path: path.to_owned(), what: causes(error) }
+}
+
+fn hung_up(path: &Path, cause: &dyn std::error::Error) -> ClientError {
+    let what = format!("it hung up, or is no agent ({})", causes(cause));
     ClientError::Failed { path: path.to_owned(), what }
+}
+
+fn causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -20,6 +20,7 @@ struct Reference {
 const REFERENCES: &[Reference] = &[
     Reference { name: "cli", make: commands::markdown },
     Reference { name: "config", make: config::markdown },
+    Reference { name: "reasons", make: enforcer_core::policy::reasons::reference },
     Reference { name: "metrics", make: crate::metrics::reference },
 ];
 

@@ -39,9 +39,14 @@ impl Column {
     }
 }
 
-/// The table with its headings, each line behind `indent` spaces, not wider than `width` if its columns can shrink so far.
+/// The table with its headings, each line behind `indent` spaces, not wider than `width`: when its columns cannot shrink so far,
+/// every row becomes a list.
 pub(super) fn table(columns: &[Column], rows: &[Vec<String>], indent: usize, width: Option<usize>) -> String {
     let widths = widths(columns, rows, indent, width);
+    let full = indent + widths.iter().sum::<usize>() + GAP * columns.len().saturating_sub(1);
+    if width.is_some_and(|width| full > width) {
+        return list(columns, rows, indent, width);
+    }
     let headings = columns.iter().map(|column| column.heading.to_owned()).collect();
     let mut text = String::new();
     for row in std::iter::once(&headings).chain(rows) {
@@ -52,6 +57,16 @@ pub(super) fn table(columns: &[Column], rows: &[Vec<String>], indent: usize, wid
         text.push('\n');
     }
     text
+}
+
+/// A row after the other, its cells below each other; what is empty or a dash is left out.
+fn list(columns: &[Column], rows: &[Vec<String>], indent: usize, width: Option<usize>) -> String {
+    let block = |row: &Vec<String>| {
+        let cells = columns.iter().zip(row).filter(|(_, cell)| !["", "-"].contains(&cell.as_str()));
+        let cells: Vec<(&str, String)> = cells.map(|(column, cell)| (column.heading, cell.clone())).collect();
+        fields(&cells, indent, width)
+    };
+    rows.iter().map(block).collect::<Vec<_>>().join("\n")
 }
 
 /// As wide as the content; then columns give way, the last one that can first.
@@ -157,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tables_shrink_to_the_terminal_and_no_further() {
+    fn tables_shrink_to_the_terminal_and_then_become_lists() {
         let columns = [
             Column::left("HOST").shrinks(6),
             Column::right("N"),
@@ -172,7 +187,12 @@ mod tests {
             table(&columns, &rows, 2, Some(30)),
             "  HOST              N  PATH\n  api.example.com  12  …roup/x\n"
         );
-        assert_eq!(table(&columns, &rows, 0, Some(3)), "HOST     N  PATH\napi.e…  12  …oup/x\n");
+        assert_eq!(table(&columns, &rows, 0, Some(18)), "HOST     N  PATH\napi.e…  12  …oup/x\n");
+        let rows = [rows[0].clone(), vec!["b".to_owned(), "-".to_owned(), String::new()]];
+        assert_eq!(
+            table(&columns, &rows, 0, Some(17)),
+            "HOST  api.example.com\nN     12\nPATH  /sys/fs/cgroup/x\n\nHOST  b\n"
+        );
     }
 
     #[test]

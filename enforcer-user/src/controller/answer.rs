@@ -1,37 +1,43 @@
 //! Answers to questions, by the live maps.
 
-use std::path::Path;
+mod find;
+
 use std::sync::Arc;
 
 use enforcer_common::id::RuleId;
+use enforcer_common::mode::Enforcement;
+use enforcer_common::verdict::Workload;
 use enforcer_core::flow::Denied;
 use enforcer_core::policy::WorkloadSpec;
-use enforcer_core::policy::destination::Destination;
-use enforcer_core::policy::explain::Explanation;
+use enforcer_core::policy::explain::{Asker, Explanation};
 use enforcer_core::suggest::{Suggestions, suggest};
 use tokio::sync::oneshot;
 
+use crate::clock;
 use crate::controller::Controller;
 use crate::dataplane::Dataplane;
-use crate::identity::Identified;
 
 impl<D: Dataplane> Controller<D> {
     /// Why `workload` may or may not reach `destination`. When the live maps say otherwise than what was compiled, that is in the
     /// warnings.
     pub(super) fn explain(&self, workload: &str, destination: &str) -> Result<Explanation, String> {
-        let spec = self.find(workload)?;
-        let destination: Destination = destination.parse().map_err(|error| format!("{error}"))?;
-        let mut live = self.compiler.explain(self.dataplane.tables(), &spec, &destination);
+        let found = find::find(&self.roster, workload)?;
+        let spec = found.identified.spec().ok_or("the workload has just gone")?;
+        let asker = Asker { spec: &spec, recognised: Some(found.how), enforcement: Some(self.enforcement()) };
+        let reading = self.compiler.destination(&spec, destination)?;
+        let mut live = self.compiler.explain_to(self.dataplane.tables(), &asker, &reading.destination);
         if let Some(rule) = &mut live.rule {
             rule.flows = Some(self.dataplane.flows(RuleId::new(rule.id)));
         }
-        let compiled = self.compiler.explain(self.compiler.image(), &spec, &destination);
+        let compiled = self.compiler.explain(self.compiler.image(), &spec, &reading.destination);
         if (&live.verdict, &live.reason) != (&compiled.verdict, &compiled.reason) {
             live.warnings.push(format!(
                 "the maps say {} ({}), the compiled registry says {} ({}): report this as a bug",
                 live.verdict, live.reason, compiled.verdict, compiled.reason
             ));
         }
+        live.warnings.extend(self.other_identity(&spec));
+        live.warnings.extend(reading.notes);
         Ok(live)
     }
 
@@ -58,42 +64,35 @@ impl<D: Dataplane> Controller<D> {
         }));
     }
 
-    /// The workload that `text` means: `cgroup=PATH`, `namespace=NS,name=N`, `namespace/name`, a name, or a namespace with one
-    /// workload.
-    fn find(&self, text: &str) -> Result<WorkloadSpec, String> {
-        let there = || self.roster.workloads.iter().filter(|identified| identified.cgroup.is_some());
-        let matching: Vec<&Identified> = there().filter(|identified| means(text, identified)).collect();
-        let names = |all: &[&Identified]| {
-            all.iter().map(|identified| identified.full_name()).collect::<Vec<_>>().join(", ")
-        };
-        match matching[..] {
-            [one] => one.spec().ok_or_else(|| "the workload has just gone".to_owned()),
-            [] => {
-                let all: Vec<&Identified> = there().collect();
-                Err(format!("no workload of this node is \"{text}\"; there are: {}", names(&all)))
-            }
-            _ => Err(format!(
-                "\"{text}\" is more than one workload: {}; write namespace/name",
-                names(&matching)
-            )),
+    /// The node's switch, as it was seen last.
+    fn enforcement(&self) -> Enforcement {
+        if self.lifted { Enforcement::Off } else { self.switch.at(clock::since_boot()) }
+    }
+
+    /// A warning when the programs know the workload as something else than what the answer is about.
+    fn other_identity(&self, spec: &WorkloadSpec) -> Option<String> {
+        let compiled = self.compiler.image().workloads.get(&spec.cgroup).copied();
+        let live = self.dataplane.workload(spec.cgroup);
+        if live == Ok(compiled) {
+            return None;
         }
+        let live = match live {
+            Err(_) => "something that cannot be trusted".to_owned(),
+            Ok(None) => "nothing: to them its processes have no identity".to_owned(),
+            Ok(Some(workload)) => said(workload),
+        };
+        let compiled = compiled.map_or_else(|| "nothing".to_owned(), said);
+        Some(format!(
+            "of this workload the maps hold {live}; compiled was {compiled}: what its processes meet may differ from this answer; \
+             report this as a bug"
+        ))
     }
 }
 
-fn means(text: &str, identified: &Identified) -> bool {
-    let workload = &identified.workload;
-    if let Some((namespace, name)) = text.split_once('/')
-        && !text.contains('=')
-    {
-        return namespace == workload.namespace.as_str() && name == workload.name;
-    }
-    if !text.contains('=') {
-        return text == workload.name;
-    }
-    text.split(',').all(|pair| match pair.split_once('=') {
-        Some(("cgroup", path)) => Path::new(path) == workload.cgroup,
-        Some(("namespace", namespace)) => namespace == workload.namespace.as_str(),
-        Some(("name", name)) => name == workload.name,
-        _ => false,
-    })
+fn said(workload: Workload) -> String {
+    let (view, inherits_public) = (workload.view(), workload.inherits_public());
+    let (policy, enforcement) = (workload.policy(), workload.enforcement());
+    let public = if inherits_public { " and the public part" } else { "" };
+    let enforcement = enforcement.map(|enforcement| format!(", {enforcement}")).unwrap_or_default();
+    format!("view {view}{public}, {policy}{enforcement}")
 }

@@ -7,6 +7,7 @@ use enforcer_common::config::ConfigKey;
 use enforcer_common::id::RuleId;
 use enforcer_common::key::CgroupId;
 use enforcer_common::mode::Enforcement;
+use enforcer_common::verdict::Workload;
 use enforcer_core::flow::FlowWorkload;
 use enforcer_core::name::{Labels, Namespace};
 use enforcer_core::policy::budget::Limits;
@@ -254,10 +255,11 @@ fn a_question_about_an_unknown_workload_lists_those_there_are() {
         ("web/curl", Ok(())),
         ("namespace=web,name=job", Ok(())),
         ("cgroup=/sys/fs/cgroup/job", Ok(())),
-        ("nobody", Err("no workload of this node is \"nobody\"; there are: web/curl, web/job")),
+        ("nobody", Err("no workload of this node is \"nobody\"; there are: web/job, web/curl")),
         (
             "namespace=web",
-            Err("\"namespace=web\" is more than one workload: web/curl, web/job; write namespace/name"),
+            Err("\"namespace=web\" is more than one workload: web/curl, web/job; write namespace/name, \
+                 namespace=NS,name=N,labels=k=v;k2=v2 or cgroup=PATH"),
         ),
     ] {
         let found = controller.explain(workload, "192.0.2.1:80").map(drop);
@@ -283,6 +285,45 @@ fn suggestions_are_worked_out_by_the_registry_in_force() {
     let names: Vec<&str> = suggestions.entries.iter().map(|entry| entry.name.as_str()).collect();
     assert_eq!(names, ["suggested-ip-192-0-2-2"]);
     assert!(suggestions.notes[0].contains("is allowed by the registry as it is now"), "{suggestions:?}");
+}
+
+#[test]
+fn an_answer_tells_how_the_workload_was_recognised_and_what_does_not_count() {
+    let (controller, _) = started(&format!("{POLICY}{}", entry("a", "192.0.2.1")), Limits::default());
+    let explanation = controller.explain("curl", "http://192.0.2.1/x").unwrap();
+    let told: Vec<&str> = explanation.steps.iter().take(2).map(|step| &*step.detail).collect();
+    assert_eq!(
+        told,
+        [
+            "The workload is web/curl: the processes at or below the cgroup /sys/fs/cgroup/curl (id 438), by --workload.",
+            "Enforcement is enforce (the node's switch): denied is denied."
+        ]
+    );
+    assert_eq!(explanation.warnings, ["of the URL only this counts: 192.0.2.1:80/tcp"]);
+    let error = controller.explain("curl", "a.example.com").unwrap_err();
+    assert!(error.ends_with("registered there: 80/tcp"), "{error}");
+}
+
+#[test]
+fn a_workload_that_the_maps_know_otherwise_is_a_warning() {
+    let (mut controller, _) = started(&format!("{POLICY}{}", entry("a", "192.0.2.1")), Limits::default());
+    let warning = |controller: &Controller<Fake>| {
+        controller.explain("curl", "192.0.2.1:80").unwrap().warnings.into_iter().next().unwrap_or_default()
+    };
+    assert_eq!(warning(&controller), "");
+    let workloads = &mut controller.dataplane.image.workloads;
+    for workload in workloads.values_mut() {
+        *workload = Workload::new(workload.view(), false, workload.policy(), workload.enforcement());
+    }
+    assert!(
+        warning(&controller).starts_with(
+            "of this workload the maps hold view v2, REGISTRY_ONLY; compiled was view v2 and the public part, REGISTRY_ONLY:"
+        ),
+        "{}",
+        warning(&controller)
+    );
+    controller.dataplane.image.workloads.clear();
+    assert!(warning(&controller).contains("hold nothing: to them its processes have no identity"));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use enforcer_common::config::ConfigKey;
 use enforcer_common::id::RuleId;
 use enforcer_common::key::CgroupId;
 use enforcer_common::mode::Switch;
+use enforcer_common::verdict::{Lookup, Workload};
 use enforcer_core::policy::image::{Image, MapOp};
 
 use crate::dataplane::{Dataplane, NodeSettings, switch};
@@ -77,6 +78,10 @@ impl Dataplane for Fake {
 
     fn tables(&self) -> &Image {
         &self.image
+    }
+
+    fn workload(&self, cgroup: CgroupId) -> Lookup<Workload> {
+        Ok(self.image.workloads.get(&cgroup).copied())
     }
 
     fn flows(&self, _: RuleId) -> u64 {

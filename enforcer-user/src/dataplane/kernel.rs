@@ -7,6 +7,7 @@ use enforcer_common::config::{ConfigKey, pack_levels};
 use enforcer_common::id::RuleId;
 use enforcer_common::key::CgroupId;
 use enforcer_common::mode::Switch;
+use enforcer_common::verdict::{Lookup, Workload};
 use enforcer_core::policy::budget::Limits;
 use enforcer_core::policy::image::{Image, MapOp};
 
@@ -124,6 +125,10 @@ impl Dataplane for Kernel {
 
     fn tables(&self) -> &Maps {
         &self.maps
+    }
+
+    fn workload(&self, cgroup: CgroupId) -> Lookup<Workload> {
+        self.maps.workload(cgroup)
     }
 
     fn flows(&self, rule: RuleId) -> u64 {

@@ -4,8 +4,8 @@ use aya::maps::MapError;
 use enforcer_common::addr::{Addr, Port, Protocol};
 use enforcer_common::config::ConfigKey;
 use enforcer_common::id::{ClassId, RuleId, ViewId};
-use enforcer_common::key::{BackendKey, BackendWordTag, ExactKey, PortKey, PrefixKey};
-use enforcer_common::verdict::{Backend, Lookup, Rule, TableFault, Tables};
+use enforcer_common::key::{BackendKey, BackendWordTag, CgroupId, ExactKey, PortKey, PrefixKey};
+use enforcer_common::verdict::{Backend, Lookup, Rule, TableFault, Tables, Workload};
 use enforcer_common::word::{Tagged, Word};
 
 use crate::dataplane::maps::{Maps, trie_key};
@@ -57,6 +57,11 @@ impl Tables for Maps {
 }
 
 impl Maps {
+    /// What a program reads of a workload.
+    pub(super) fn workload(&self, cgroup: CgroupId) -> Lookup<Workload> {
+        Ok(word(&cgroup, self.workloads.get(&cgroup, 0))?.map(Workload::from_payload))
+    }
+
     fn backend_at(&self, key: BackendKey) -> Lookup<Backend> {
         let value = match self.backends.get(&key, 0) {
             Ok(value) => value,

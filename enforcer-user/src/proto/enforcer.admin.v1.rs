@@ -11,10 +11,11 @@ pub struct GetStatusResponse {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ExplainRequest {
-    /// "namespace/name", a name, "namespace=NS,name=N", or "cgroup=PATH".
+    /// "namespace/name", a name, a namespace, "namespace=NS,name=N,labels=k=v;k2=v2", or "cgroup=PATH" of the workload or of
+    /// anything below it.
     #[prost(string, tag = "1")]
     pub workload: ::prost::alloc::string::String,
-    /// "host:port", "ip:port", "\[ip\]:port", each with "/udp" behind it for UDP.
+    /// "host:port", "ip:port", "\[ip\]:port", "192.0.2.0/24:port", each with "/udp" behind it for UDP, or a URL.
     #[prost(string, tag = "2")]
     pub destination: ::prost::alloc::string::String,
 }

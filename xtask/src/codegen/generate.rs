@@ -22,6 +22,7 @@ const ARTIFACTS: &[Artifact] = &[
     },
     Artifact { output: "docs/reference/cli.md", make: || reference("cli") },
     Artifact { output: "docs/reference/config.md", make: || reference("config") },
+    Artifact { output: "docs/reference/reasons.md", make: || reference("reasons") },
     Artifact { output: "docs/reference/metrics.md", make: || reference("metrics") },
 ];
 

@@ -144,7 +144,7 @@ async fn every_question_is_answered() {
     assert_eq!(hosts(client.services(None).await.unwrap()), ["api.example.com", "www.example.com"]);
     assert_eq!(hosts(client.services(Some("www.example.com")).await.unwrap()), ["www.example.com"]);
     assert_eq!(hosts(client.services(Some("example.org")).await.unwrap()), [""; 0]);
-    let export: serde_json::Value = serde_json::from_slice(&client.export().await.unwrap()).unwrap();
+    let export = client.export().await.unwrap();
     assert_eq!(export.as_array().unwrap().len(), 2);
     let suggestions = client.suggest(None).await.unwrap();
     assert_eq!((suggestions.notes.len(), suggestions.not_kept), (3, 5));

@@ -61,5 +61,7 @@ fn bash_completes() {
     assert_eq!(asked("enforcer run --enforcement"), "enforce audit off");
     assert_eq!(asked("enforcer explain --direct-endpoints"), "none kubernetes all");
     assert_eq!(asked("enforcer completions"), "-h --help bash zsh fish");
-    assert!(asked("enforcer").ends_with("run status registry explain detach version completions man help"));
+    assert!(asked("enforcer").ends_with(
+        "run status registry explain observe mode doctor suggest simulate detach version completions man help"
+    ));
 }

@@ -220,9 +220,14 @@ fn a_question_without_the_agent_names_a_workload() {
     let named = workload::name("namespace=shop,labels=app=cart").unwrap();
     assert_eq!((named.namespace.as_str(), named.name.as_str()), ("shop", ""));
     assert_eq!(named.labels.get("app").map(String::as_str), Some("cart"));
+    let named = workload::name("shop/cart").unwrap();
+    assert_eq!((named.namespace.as_str(), named.name.as_str()), ("shop", "cart"));
     for (text, expected) in [
-        ("shop/cart", "\"shop/cart\" is not key=value"),
+        ("cart", "\"cart\" is not key=value"),
+        ("", "\"\" is not key=value"),
+        ("Shop/cart", "\"Shop\" is not the name of a namespace"),
         ("cgroup=/a,namespace=b", "cgroup: a cgroup is known to the running agent only"),
+        ("pid=1", "pid: a pid is known to the running agent only"),
         ("name=x", "no namespace"),
     ] {
         assert_eq!(workload::name(text).unwrap_err().0, expected, "{text}");

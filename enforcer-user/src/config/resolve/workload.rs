@@ -84,8 +84,15 @@ fn workload(at: usize, text: &str, faults: &mut Faults) -> Option<StaticWorkload
     })
 }
 
-/// `namespace=NS[,name=N][,labels=k=v;...]`.
+/// `namespace=NS[,name=N][,labels=k=v;...]`, or `NS/NAME`.
 pub(super) fn name(text: &str) -> Result<WorkloadName, Wrong> {
+    let text = text.trim();
+    if let Some((namespace, name)) = text.split_once('/')
+        && !text.contains('=')
+    {
+        let (namespace, name) = (names::namespace(namespace)?, name.to_owned());
+        return Ok(WorkloadName { namespace, name, labels: Labels::new() });
+    }
     let fields = split(text, NAMED)?;
     let (draft, found) = draft(&fields, NAMED);
     let wrong = found.into_iter().next();
@@ -121,7 +128,7 @@ fn split(text: &str, known: &[&str]) -> Result<Vec<Field>, Wrong> {
 fn form(known: &[&str]) -> &'static str {
     match known {
         STATIC => "cgroup=PATH,namespace=NS[,name=N][,labels=k=v;k2=v2][,enforcement=MODE]",
-        _ => "namespace=NS[,name=N][,labels=k=v;k2=v2]",
+        _ => "namespace/name or namespace=NS[,name=N][,labels=k=v;k2=v2]",
     }
 }
 
@@ -157,8 +164,8 @@ fn fill(draft: &mut Draft, key: &str, value: &str, known: &[&str]) -> Result<(),
             let what = "this version has no interfaces: it enforces sockets of cgroups";
             return Err(wrong(what, "leave it out"));
         }
-        "cgroup" if !known.contains(&key) => {
-            let what = "a cgroup is known to the running agent only";
+        "cgroup" | "pid" if known == NAMED => {
+            let what = format!("a {key} is known to the running agent only");
             return Err(wrong(what, format!("write {}", form(known))));
         }
         _ if !known.contains(&key) => {

@@ -65,3 +65,98 @@ fn a_translation() {
 "
     );
 }
+
+const YAML: &str = "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\n";
+
+fn whole() -> Explanation {
+    explanation(json!({
+        "verdict": "deny", "reason": "not_registered", "message": "nothing is there",
+        "workload": {"namespace": "shop", "name": "cart", "sidecar": null, "outbound_policy": "REGISTRY_ONLY"},
+        "destination": {"host": null, "ip": "192.0.2.1", "port": 443, "protocol": "tcp"},
+        "service": null, "rule": null, "backends": [], "warnings": [],
+        "steps": [
+            {"step": "workload", "found": "given", "detail": "The workload is as the question has it."},
+            {"step": "exact_own", "found": "nothing", "detail": "Exactly 192.0.2.1 in shop's own view: nothing."}
+        ],
+        "fix": {"text": "Apply this ServiceEntry in namespace shop.", "yaml": YAML}
+    }))
+}
+
+#[test]
+fn the_chain_is_numbered_and_the_yaml_can_be_copied() {
+    assert_eq!(
+        human(&whole(), Look { width: Some(80), colour: false }),
+        "\
+DENY  not_registered
+
+  workload     namespace shop, cart
+  policy       REGISTRY_ONLY
+  destination  192.0.2.1:443/tcp
+  why          nothing is there
+
+how it was decided:
+  1.  The workload is as the question has it.
+  2.  Exactly 192.0.2.1 in shop's own view: nothing.
+
+to allow it:
+  Apply this ServiceEntry in namespace shop.
+
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+"
+    );
+}
+
+#[test]
+fn fits_forty_columns() {
+    assert_eq!(
+        human(&whole(), Look { width: Some(40), colour: false }),
+        "\
+DENY  not_registered
+
+  workload     namespace shop, cart
+  policy       REGISTRY_ONLY
+  destination  192.0.2.1:443/tcp
+  why          nothing is there
+
+how it was decided:
+  1.  The workload is as the question
+      has it.
+  2.  Exactly 192.0.2.1 in shop's own
+      view: nothing.
+
+to allow it:
+  Apply this ServiceEntry in namespace
+  shop.
+
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+"
+    );
+}
+
+#[test]
+fn a_mixed_network() {
+    let mut mixed = whole();
+    mixed.verdict = "mixed".to_owned();
+    mixed.steps.clear();
+    mixed.fix = None;
+    mixed.destination.ip = None;
+    mixed.destination.network = Some("2001:db8::/64".to_owned());
+    let part = |first: &str, verdict: &str| json!({"first": first, "last": first, "verdict": verdict, "reason": "r", "object": null});
+    let parts = [part("2001:db8::", "deny"), part("2001:db8::1", "allow")];
+    mixed.range = serde_json::from_value(json!({"uniform": false, "parts": parts, "more": 3})).unwrap();
+    let text = human(&mixed, Look::default());
+    assert!(text.contains("destination  [2001:db8::/64]:443/tcp\n"), "{text}");
+    assert!(
+        text.ends_with(
+            "
+  FROM         TO           VERDICT  REASON  OBJECT
+  2001:db8::   2001:db8::   deny     r       -
+  2001:db8::1  2001:db8::1  allow    r       -
+  and 3 more
+"
+        ),
+        "{text}"
+    );
+}
