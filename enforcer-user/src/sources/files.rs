@@ -75,6 +75,8 @@ pub struct FileSource {
     files: BTreeMap<PathBuf, FileState>,
     /// Some of them are symbolic links.
     has_links: bool,
+    news: Arc<News>,
+    watch: Option<Watch>,
     /// Why the path itself cannot be read now.
     fault: Option<Problem>,
 }
@@ -82,7 +84,19 @@ pub struct FileSource {
 impl FileSource {
     /// Nothing read yet.
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_path_buf(), files: BTreeMap::new(), has_links: false, fault: None }
+        Self {
+            path: path.to_path_buf(),
+            files: BTreeMap::new(),
+            has_links: false,
+            news: News::new(path),
+            watch: None,
+            fault: None,
+        }
+    }
+
+    /// Watches from now on: whoever begins to write a file before it is read is heard.
+    pub fn listen(&mut self) {
+        self.watch = Some(Watch::renew(self.watch.take(), &self.news));
     }
 
     /// Looks at everything; whether anything changed. An unreadable path changes nothing.
@@ -212,29 +226,28 @@ impl FileSource {
     /// Sends a snapshot after every change, until the receiver is gone. Without a watch (the system's limit is
     /// reached, say) changes are found by looking now and then.
     pub async fn watch(mut self, index: usize, snapshots: mpsc::Sender<Snapshot>) -> anyhow::Result<()> {
-        let news = News::new(&self.path);
-        let mut watch = None;
-        // The first look is at once: what happened since the path was read was not watched.
+        let news = Arc::clone(&self.news);
+        // The first look is at once.
         let mut now_and_then = tokio::time::interval(LOOK_AGAIN);
         now_and_then.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = news.wait() => news.settle().await,
+                () = news.wait() => {}
                 () = snapshots.closed() => return Ok(()),
                 // What a watch cannot see (another host on a network file system) is seen a little later.
                 _ = now_and_then.tick() => news.everything(),
             }
-            let heard = Arc::clone(&news);
+            news.settle().await;
             let looked = tokio::task::spawn_blocking(move || {
                 // First the watch, then the look: what changes after the look is heard.
-                let watch = Watch::renew(watch, &heard);
-                let changed = self.look(&heard.take()).unwrap_or_else(|error| self.unreadable(error));
-                watch.check(&heard);
-                (self, watch, changed)
+                self.listen();
+                let changes = self.news.take();
+                let changed = self.look(&changes).unwrap_or_else(|error| self.unreadable(error));
+                self.watch.iter().for_each(|watch| watch.check(&self.news));
+                (self, changed)
             });
-            let (source, watched, changed) = looked.await?;
+            let (source, changed) = looked.await?;
             self = source;
-            watch = Some(watched);
             if changed && snapshots.send(self.snapshot(index)).await.is_err() {
                 return Ok(());
             }

@@ -16,6 +16,8 @@ use enforcer_tests::node::Node;
 const AT_ONCE: Duration = Duration::from_millis(200);
 /// Longer than any pause that is waited for before a file is read.
 const PAUSE: Duration = Duration::from_millis(300);
+/// Between two saves: each is read, or nearly.
+const SAVES: Duration = Duration::from_millis(30);
 /// For the tests that ask what happens and not how soon.
 const SOON: Duration = Duration::from_secs(2);
 
@@ -148,6 +150,196 @@ fn one_file_among_ten_thousand_is_in_force_at_once() -> Result<()> {
         node.remove(&format!("0700{round}.yaml"))?;
         until(&node, &address(7_000 + round), false, begun)
     })?;
-    assert!(!is_open(&node, &address(5_000))? && is_open(&node, &address(9_999))?);
+    until(&node, &address(5_000), false, Instant::now())?;
+    assert!(is_open(&node, &address(9_999))?);
     Ok(())
+}
+
+#[test]
+fn an_editor_renames_and_replaces() -> Result<()> {
+    let text = |moved: &str| format!("{}---\n{}", entry("kept", "192.0.2.1"), entry("moved", moved));
+    let node = Node::new().file("one.yaml", &text("192.0.2.9")).workload("web", "curl").start()?;
+    at_once("saved as vim does", |round| {
+        let moved = format!("192.0.2.{}", 10 + round);
+        let begun = Instant::now();
+        save_as_vim(&node.file("one.yaml"), &text(&moved))?;
+        until(&node, &moved, true, begun)
+    })?;
+    at_once("mv over the file", |round| {
+        let moved = format!("192.0.2.{}", 20 + round);
+        fs::write(node.file("one.yaml.new"), text(&moved))?;
+        let begun = Instant::now();
+        fs::rename(node.file("one.yaml.new"), node.file("one.yaml"))?;
+        until(&node, &moved, true, begun)
+    })?;
+    // What every version had is open at every moment, while twenty are saved.
+    let file = node.file("one.yaml");
+    let saving = std::thread::spawn(move || -> Result<()> {
+        for round in 0..20 {
+            save_as_vim(&file, &text(&format!("192.0.2.{}", 30 + round)))?;
+            sleep(SAVES);
+        }
+        Ok(())
+    });
+    while !saving.is_finished() {
+        stays_open(&node, "192.0.2.1", Duration::from_millis(20))?;
+    }
+    saving.join().expect("the editor")?;
+    until(&node, "192.0.2.49", true, Instant::now())?;
+    until(&node, "192.0.2.48", false, Instant::now())?;
+    Ok(())
+}
+
+/// Whoever has the file open is not done, wherever he pauses: at the end of an object, too, where the half is a good file.
+#[test]
+fn a_half_written_file_is_not_read() -> Result<()> {
+    let kept = [entry("first", "192.0.2.1"), entry("last", "192.0.2.2")];
+    let node = Node::new().registry(&kept.join("---\n")).workload("web", "curl").start()?;
+    let added = [entry("first", "192.0.2.1"), entry("new", "192.0.2.3"), entry("last", "192.0.2.2")];
+    let added = added.join("---\n");
+    let object = added.find("---").expect("several objects");
+    for cut in [0, object, object + 60, added.rfind("---").expect("several objects")] {
+        let mut file = OpenOptions::new().write(true).truncate(true).open(node.file("registry.yaml"))?;
+        file.write_all(&added.as_bytes()[..cut])?;
+        stays_open(&node, "192.0.2.2", PAUSE)?;
+        // Another file is read meanwhile.
+        node.write("other.yaml", &entry("other", "192.0.2.4"))?;
+        until(&node, "192.0.2.4", true, Instant::now())?;
+        assert!(is_open(&node, "192.0.2.2")?);
+        file.write_all(&added.as_bytes()[cut..])?;
+        let begun = Instant::now();
+        drop(file);
+        println!("written in two pieces, cut at {cut}: {:.1?}", until(&node, "192.0.2.3", true, begun)?);
+        stays_open(&node, "192.0.2.2", PAUSE)?;
+        node.remove("other.yaml")?;
+        node.write("registry.yaml", &kept.join("---\n"))?;
+        until(&node, "192.0.2.3", false, Instant::now())?;
+        until(&node, "192.0.2.4", false, Instant::now())?;
+    }
+    Ok(())
+}
+
+/// A half that was closed cannot be told from a file; when it ends within an object, it is no good one.
+#[test]
+fn a_file_that_was_closed_within_an_object_does_not_count() -> Result<()> {
+    let node = Node::new().registry(&entry("one", "192.0.2.1")).workload("web", "curl").start()?;
+    let text = format!("{}---\n{}", entry("one", "192.0.2.1"), entry("two", "192.0.2.2"));
+    let cut = text.rfind("192.0.2.2").expect("the second address");
+    fs::write(node.file("registry.yaml"), &text[..cut])?;
+    stays_open(&node, "192.0.2.1", PAUSE)?;
+    OpenOptions::new().append(true).open(node.file("registry.yaml"))?.write_all(&text.as_bytes()[cut..])?;
+    until(&node, "192.0.2.2", true, Instant::now())?;
+    assert!(is_open(&node, "192.0.2.1")?);
+    Ok(())
+}
+
+/// A log-like writer never closes: his file is read all the same, a little later.
+#[test]
+fn a_file_that_stays_open_is_read_all_the_same() -> Result<()> {
+    let node = Node::new().workload("web", "curl").start()?;
+    let mut file = File::create(node.file("one.yaml"))?;
+    file.write_all(entry("one", "192.0.2.1").as_bytes())?;
+    node.expect_within(Duration::from_secs(15), "curl", &[("tcp 192.0.2.1:443", "reached 192.0.2.1:443")]);
+    drop(file);
+    Ok(())
+}
+
+/// As the kubelet does it: a new directory, `..data` led there by a rename, the old directory removed.
+#[test]
+fn a_config_map_is_swapped_at_once() -> Result<()> {
+    let node = Node::new().workload("web", "curl").prepare()?;
+    let directory = node.file("");
+    let version = |name: &str, text: &str| -> Result<()> {
+        fs::create_dir(directory.join(name))?;
+        fs::write(directory.join(name).join("many.yaml"), text)?;
+        symlink(name, directory.join("..data_tmp"))?;
+        Ok(fs::rename(directory.join("..data_tmp"), directory.join("..data"))?)
+    };
+    version("..2026_0", &entry("kept", "192.0.2.1"))?;
+    symlink("..data/many.yaml", directory.join("many.yaml"))?;
+    let mut node = node;
+    node.start_agent(Until::Ready)?;
+    at_once("a ConfigMap of 1000 objects", |round| {
+        let (text, last) = thousand(round * 1_000);
+        let text = format!("{}---\n{text}", entry("kept", "192.0.2.1"));
+        let begun = Instant::now();
+        version(&format!("..2026_{}", round + 1), &text)?;
+        fs::remove_dir_all(directory.join(format!("..2026_{round}")))?;
+        let took = until(&node, &last, true, begun)?;
+        stays_open(&node, "192.0.2.1", PAUSE)?;
+        Ok(took)
+    })?;
+    until(&node, &address(999), false, Instant::now())?;
+    Ok(())
+}
+
+/// The directory goes, under a new name or for good: what was good stays. It comes again, and is watched.
+#[test]
+fn a_directory_is_removed_and_made_again() -> Result<()> {
+    let node = Node::new().file("one.yaml", &entry("one", "192.0.2.1")).workload("web", "curl").start()?;
+    let directory = node.file("");
+    fs::remove_dir_all(&directory)?;
+    stays_open(&node, "192.0.2.1", PAUSE)?;
+    fs::create_dir(&directory)?;
+    fs::write(node.file("two.yaml"), entry("two", "192.0.2.2"))?;
+    until(&node, "192.0.2.2", true, Instant::now())?;
+    until(&node, "192.0.2.1", false, Instant::now())?;
+    at_once("a file of the directory that came again", |round| {
+        let moved = format!("192.0.2.{}", 10 + round);
+        let begun = Instant::now();
+        fs::write(node.file("two.yaml"), entry("two", &moved))?;
+        until(&node, &moved, true, begun)
+    })?;
+    // Swapped by two renames, and another one for the old inode.
+    let made = node.world().directory().join("made");
+    fs::create_dir(&made)?;
+    fs::write(made.join("three.yaml"), entry("three", "192.0.2.3"))?;
+    fs::rename(&directory, node.world().directory().join("aside"))?;
+    fs::rename(&made, &directory)?;
+    until(&node, "192.0.2.3", true, Instant::now())?;
+    // A directory below, whose files are written before anybody could watch it.
+    fs::create_dir(directory.join("below"))?;
+    fs::write(directory.join("below/four.yaml"), entry("four", "192.0.2.4"))?;
+    until(&node, "192.0.2.4", true, Instant::now())?;
+    fs::write(directory.join("below/four.yaml"), entry("four", "192.0.2.5"))?;
+    until(&node, "192.0.2.5", true, Instant::now())?;
+    fs::rename(directory.join("below"), node.world().directory().join("below"))?;
+    until(&node, "192.0.2.5", false, Instant::now())?;
+    Ok(())
+}
+
+#[test]
+fn an_unreadable_file_keeps_what_was_good() -> Result<()> {
+    let node = Node::new().registry(&entry("one", "192.0.2.1")).workload("web", "curl").start()?;
+    fs::write(node.file("registry.yaml"), b"kind: \xff\xfe")?;
+    node.status_soon(|status| status["sources"][0]["stale_files"][0].as_str().map(str::to_owned))?;
+    stays_open(&node, "192.0.2.1", PAUSE)?;
+    fs::write(node.file("registry.yaml"), entry("one", "192.0.2.2"))?;
+    until(&node, "192.0.2.2", true, Instant::now())?;
+    until(&node, "192.0.2.1", false, Instant::now())?;
+    Ok(())
+}
+
+#[test]
+fn a_single_file_is_watched_too() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("only.yaml");
+    fs::write(&file, entry("one", "192.0.2.1"))?;
+    let registry = format!("file:{}", file.display());
+    let node = Node::new().flag("--registry", &registry).workload("web", "curl").start()?;
+    at_once("a single file, saved in place", |round| {
+        let moved = format!("192.0.2.{}", 10 + round);
+        let begun = Instant::now();
+        fs::write(&file, entry("one", &moved))?;
+        until(&node, &moved, true, begun)
+    })?;
+    at_once("a single file, replaced", |round| {
+        let moved = format!("192.0.2.{}", 20 + round);
+        let begun = Instant::now();
+        fs::write(directory.path().join("draft"), entry("one", &moved))?;
+        fs::rename(directory.path().join("draft"), &file)?;
+        until(&node, &moved, true, begun)
+    })?;
+    fs::remove_file(&file)?;
+    stays_open(&node, "192.0.2.22", PAUSE)
 }

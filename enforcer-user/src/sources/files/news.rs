@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RemoveKind};
+use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RemoveKind, RenameMode};
 use notify::{Config, Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 
@@ -15,6 +15,8 @@ use super::list::{Identity, has_extension};
 
 /// How long nothing must have been heard: an editor's rename-and-replace is several changes.
 pub(super) const SETTLE: Duration = Duration::from_millis(20);
+/// How many such moments, when a file has gone or is new and empty: most likely its replacement is on the way.
+const SETTLE_ABSENT: usize = 3;
 /// How often that is waited for: a directory that never rests is read all the same.
 pub(super) const SETTLE_TRIES: usize = 25;
 /// How long a file may be open and half written before it is read all the same.
@@ -37,6 +39,8 @@ struct Heard {
     files: BTreeSet<PathBuf>,
     /// Written to and not yet closed, and since when.
     writing: BTreeMap<PathBuf, Instant>,
+    /// Gone, or made and not yet written to.
+    absent: BTreeSet<PathBuf>,
     /// The directory itself was moved or removed: its watch is dead, even if its inode number comes again.
     lost: bool,
     count: u64,
@@ -71,10 +75,13 @@ impl News {
 
     /// Waits until nothing is heard for a moment.
     pub(super) async fn settle(&self) {
+        let mut quiet = 0;
         for _ in 0..SETTLE_TRIES {
             let before = self.heard().count;
             tokio::time::sleep(SETTLE).await;
-            if self.heard().count == before {
+            let heard = self.heard();
+            quiet = if heard.count == before { quiet + 1 } else { 0 };
+            if quiet >= if heard.absent.is_empty() { 1 } else { SETTLE_ABSENT } {
                 return;
             }
         }
@@ -85,6 +92,7 @@ impl News {
         let mut heard = self.heard();
         let mut files = std::mem::take(&mut heard.files);
         let everything = std::mem::take(&mut heard.everything);
+        heard.absent.clear();
         heard.writing.retain(|path, since| {
             let keep = since.elapsed() < PATIENCE;
             if !keep {
@@ -122,26 +130,33 @@ impl News {
     }
 
     fn hear_of(&self, heard: &mut Heard, kind: EventKind, path: PathBuf) {
+        let counts = has_extension(&path) || path.file_name() == self.path.file_name();
         match kind {
-            // Its closing is waited for.
             EventKind::Modify(ModifyKind::Data(_)) => {
-                if has_extension(&path) || path.file_name() == self.path.file_name() {
+                heard.absent.remove(&path);
+                if counts {
                     heard.writing.entry(path).or_insert_with(Instant::now);
                 }
+                // Its closing is waited for.
                 return;
             }
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
                 heard.writing.remove(&path);
+                heard.absent.remove(&path);
             }
             EventKind::Access(_) => return,
             EventKind::Modify(ModifyKind::Metadata(_)) => {}
             _ => {
                 heard.writing.remove(&path);
+                let folder = EventKind::Create(CreateKind::Folder);
+                heard.everything |= kind == folder || kind == EventKind::Remove(RemoveKind::Folder);
                 heard.lost |= path == self.path;
-                heard.everything |= matches!(
-                    kind,
-                    EventKind::Create(CreateKind::Folder) | EventKind::Remove(RemoveKind::Folder)
-                );
+                let arrived = EventKind::Modify(ModifyKind::Name(RenameMode::To));
+                if kind == arrived {
+                    heard.absent.remove(&path);
+                } else if counts && kind != EventKind::Modify(ModifyKind::Name(RenameMode::Both)) {
+                    heard.absent.insert(path.clone());
+                }
             }
         }
         heard.count += 1;
