@@ -101,19 +101,19 @@ impl FileSource {
 
     /// Looks at everything; whether anything changed. An unreadable path changes nothing.
     pub fn refresh(&mut self) -> Result<bool, LoadError> {
-        self.look_at_everything(&BTreeSet::new())
+        self.look_at_everything(&Changes::default())
     }
 
     /// Looks at what may have changed, and reads what did.
-    fn look(&mut self, changes: &Changes) -> Result<bool, LoadError> {
-        if !changes.everything && self.fault.is_none() && !self.has_links {
-            let named = changes.files.iter().map(|path| (path, look_at(&self.path, path)));
+    fn look(&mut self, heard: &Changes) -> Result<bool, LoadError> {
+        if !heard.everything && self.fault.is_none() && !self.has_links {
+            let named = heard.files.iter().map(|path| (path, look_at(&self.path, path)));
             let named: Vec<_> = named.collect();
             if !named.iter().any(|(path, named)| self.concerns_more(path, named)) {
-                return Ok(self.take_named(&named, &changes.unfinished));
+                return Ok(self.take_named(&named, &heard.unfinished));
             }
         }
-        self.look_at_everything(&changes.unfinished)
+        self.look_at_everything(heard)
     }
 
     /// Whether more than this path may have changed.
@@ -141,15 +141,16 @@ impl FileSource {
         changed
     }
 
-    fn look_at_everything(&mut self, unfinished: &BTreeSet<Identity>) -> Result<bool, LoadError> {
-        let found = self.settled().map_err(|source| LoadError { path: self.path.clone(), source })?;
+    fn look_at_everything(&mut self, heard: &Changes) -> Result<bool, LoadError> {
+        let found = if heard.unheard { self.settled() } else { list(&self.path) };
+        let found = found.map_err(|source| LoadError { path: self.path.clone(), source })?;
         let mut changed = self.fault.take().is_some();
         let before = self.files.len();
         self.files.retain(|path, _| found.files.contains_key(path));
         changed |= before != self.files.len();
         self.has_links = found.has_links;
         for (path, signature) in &found.files {
-            changed |= self.take_file(path, *signature, unfinished);
+            changed |= self.take_file(path, *signature, &heard.unfinished);
         }
         Ok(changed)
     }
@@ -241,8 +242,8 @@ impl FileSource {
             let looked = tokio::task::spawn_blocking(move || {
                 // First the watch, then the look: what changes after the look is heard.
                 self.listen();
-                let changes = self.news.take();
-                let changed = self.look(&changes).unwrap_or_else(|error| self.unreadable(error));
+                let heard = self.news.take();
+                let changed = self.look(&heard).unwrap_or_else(|error| self.unreadable(error));
                 self.watch.iter().for_each(|watch| watch.check(&self.news));
                 (self, changed)
             });

@@ -27,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Changes {
     /// Anything.
     pub(super) everything: bool,
+    /// Nobody told of it: whether a writer is at work is not known.
+    pub(super) unheard: bool,
     /// These files.
     pub(super) files: BTreeSet<PathBuf>,
     /// These are being written: not to be read now. The end of it is a change.
@@ -36,6 +38,7 @@ pub(super) struct Changes {
 #[derive(Debug, Default)]
 struct Heard {
     everything: bool,
+    unheard: bool,
     files: BTreeSet<PathBuf>,
     /// Written to and not yet closed, and since when.
     writing: BTreeMap<PathBuf, Instant>,
@@ -65,7 +68,8 @@ impl News {
 
     /// Everything is to be looked at, when somebody looks.
     pub(super) fn everything(&self) {
-        self.heard().everything = true;
+        let mut heard = self.heard();
+        (heard.everything, heard.unheard) = (true, true);
     }
 
     /// Waits for news.
@@ -92,6 +96,7 @@ impl News {
         let mut heard = self.heard();
         let mut files = std::mem::take(&mut heard.files);
         let everything = std::mem::take(&mut heard.everything);
+        let unheard = std::mem::take(&mut heard.unheard);
         heard.absent.clear();
         heard.writing.retain(|path, since| {
             let keep = since.elapsed() < PATIENCE;
@@ -102,7 +107,7 @@ impl News {
         });
         let unfinished = heard.writing.keys().filter_map(|path| fs::metadata(path).ok());
         let unfinished = unfinished.map(|metadata| (metadata.dev(), metadata.ino())).collect();
-        Changes { everything, files, unfinished }
+        Changes { everything, unheard, files, unfinished }
     }
 
     /// What one event of the watch means.
@@ -127,6 +132,11 @@ impl News {
         }
         drop(heard);
         self.wake.notify_one();
+    }
+
+    fn is_visible(&self, path: &Path) -> bool {
+        let below = path.strip_prefix(&self.path).unwrap_or(path);
+        !below.ancestors().filter_map(Path::file_name).any(|name| name.as_encoded_bytes().starts_with(b"."))
     }
 
     fn hear_of(&self, heard: &mut Heard, kind: EventKind, path: PathBuf) {
@@ -154,7 +164,10 @@ impl News {
                 let arrived = EventKind::Modify(ModifyKind::Name(RenameMode::To));
                 if kind == arrived {
                     heard.absent.remove(&path);
-                } else if counts && kind != EventKind::Modify(ModifyKind::Name(RenameMode::Both)) {
+                } else if counts
+                    && self.is_visible(&path)
+                    && kind != EventKind::Modify(ModifyKind::Name(RenameMode::Both))
+                {
                     heard.absent.insert(path.clone());
                 }
             }
@@ -175,11 +188,11 @@ pub(super) struct Watch {
 impl Watch {
     /// The watch that there should be, in place of the last one. What happened before a new one is news, too.
     pub(super) fn renew(last: Option<Self>, news: &Arc<News>) -> Self {
-        let lost = std::mem::take(&mut news.heard().lost);
+        let is_dead = std::mem::take(&mut news.heard().lost);
         let on = Self::should_be_on(&news.path);
         let warned = last.as_ref().is_some_and(|last| last.watcher.is_none() && last.on == on);
         match last {
-            Some(last) if !lost && last.watcher.is_some() && last.on == on => return last,
+            Some(last) if !is_dead && last.watcher.is_some() && last.on == on => return last,
             _ => {}
         }
         let watcher = start(&news.path, &on.0, news);
