@@ -116,6 +116,7 @@ fn a_thousand_objects_are_in_force_at_once_and_gone_at_once() -> Result<()> {
         let (text, last) = thousand(20_000 + round * 1_000);
         fs::write(node.file("many-1.yaml"), text)?;
         until(&node, &last, true, Instant::now())?;
+        stays_open(&node, &last, PAUSE)?;
         let begun = Instant::now();
         node.remove("many-1.yaml")?;
         until(&node, &last, false, begun)
