@@ -1,14 +1,14 @@
 //! The kernel's maps behind typed accessors. All are pinned below `<pin-dir>/v<ABI>/maps/<NAME>`.
 //!
-//! Beside each map stands who writes it, who reads it, and what happens when it is full.
+//! Those of single sockets are in [`sockets`]. Beside each map stands who writes it, who reads it, and what happens when it is full.
+
+pub mod sockets;
 
 use core::arch::asm;
-use core::ptr::{null_mut, read_volatile, write_volatile};
+use core::ptr::read_volatile;
 
-use aya_ebpf::bindings::{BPF_F_NO_PREALLOC, BPF_SK_STORAGE_GET_F_CREATE};
-use aya_ebpf::btf_maps::SkStorage;
-use aya_ebpf::helpers::generated::{bpf_sk_storage_get, bpf_skc_to_mptcp_sock};
-use aya_ebpf::macros::{btf_map, map};
+use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
+use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::{Key as TrieKey, LpmTrie};
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
 use enforcer_common::addr::{Addr, Port};
@@ -17,14 +17,13 @@ use enforcer_common::event::{EventBudget, FlowEvent};
 use enforcer_common::id::RuleId;
 use enforcer_common::key::{BackendKey, BackendWordTag, CgroupId, ExactKey, PortKey, PrefixKey};
 use enforcer_common::layout::{BackendValue, PrefixValue};
-use enforcer_common::limits::{self, HEADROOM, REPLIES_PER_SOCKET};
+use enforcer_common::limits::{self, HEADROOM};
 use enforcer_common::mode::Enforcement;
 use enforcer_common::reason::Reason;
-use enforcer_common::socket::Translation;
 use enforcer_common::verdict::{Backend, Lookup, TableFault, Verdict};
 use enforcer_common::word::{Tagged, Word};
 
-use crate::ctx::{self, Family, SockAddr};
+use crate::ctx;
 
 /// Written by the agent, read by every program. Full: the agent refuses the workload, which stays unknown.
 #[map]
@@ -73,15 +72,6 @@ static EVENT_BUDGET: HashMap<CgroupId, EventBudget> =
 /// Written by programs, read by the agent. Full: the event is counted as suppressed.
 #[map]
 static EVENTS: RingBuf = RingBuf::with_byte_size(limits::EVENTS_BYTES, 0);
-
-/// Written by the connect programs, read by getpeername, recvmsg and the next connect; nobody else. No memory: the
-/// connection is denied.
-#[btf_map]
-static PEERS: SkStorage<Translation> = SkStorage::new();
-
-/// Written by the sendmsg programs, read by recvmsg and the next sendmsg. No memory: the datagram is denied.
-#[btf_map]
-static REPLIES: SkStorage<[Translation; REPLIES_PER_SOCKET]> = SkStorage::new();
 
 /// Written by the agent, read by every program.
 #[map]
@@ -262,101 +252,6 @@ pub fn count(verdict: &Verdict, enforcement: Enforcement) {
     {
         add(counter);
     }
-}
-
-/// What a socket remembers of its peer.
-#[inline(always)]
-pub fn peer<F: Family>(sock: &SockAddr<F>) -> Translation {
-    // SAFETY: the helper takes the socket of the context.
-    let pointer = unsafe { PEERS.get_ptr_mut(sock.raw()) };
-    if pointer.is_null() {
-        return Translation::EMPTY;
-    }
-    // SAFETY: the storage of a living socket; what another thread writes meanwhile fails its check.
-    unsafe { read_volatile(pointer) }
-}
-
-/// Remembers the peer; whether there was memory for it.
-#[inline(always)]
-pub fn set_peer<F: Family>(sock: &SockAddr<F>, peer: Translation) -> bool {
-    // SAFETY: as above; without a value the kernel makes one of zeros.
-    let pointer = unsafe { PEERS.get_or_insert_ptr_mut(sock.raw(), None) };
-    if pointer.is_null() {
-        return false;
-    }
-    // SAFETY: as above.
-    unsafe { write_volatile(pointer, peer) };
-    set_mptcp_peer(sock, peer);
-    true
-}
-
-/// The connection of an MPTCP socket is made by a subflow, which is what the hook meets; `getpeername` asks the socket
-/// itself. Without the helper (before 5.19) it shows the endpoint.
-#[inline(always)]
-fn set_mptcp_peer<F: Family>(sock: &SockAddr<F>, peer: Translation) {
-    if !ctx::has_mptcp_helper() {
-        return;
-    }
-    // SAFETY: the helper takes the socket of the context, and gives null for one that is no subflow.
-    let socket = unsafe { bpf_skc_to_mptcp_sock(sock.socket().cast()) };
-    if socket.is_null() {
-        return;
-    }
-    let map = (&raw const PEERS).cast_mut().cast();
-    let flags = u64::from(BPF_SK_STORAGE_GET_F_CREATE);
-    // SAFETY: the helper takes any socket that the kernel itself gave; the kernel makes a value of zeros.
-    let pointer = unsafe { bpf_sk_storage_get(map, socket.cast(), null_mut(), flags) };
-    if !pointer.is_null() {
-        // SAFETY: as above.
-        unsafe { write_volatile(pointer.cast(), peer) };
-    }
-}
-
-/// Forgets the peer, if there is one.
-#[inline(always)]
-pub fn forget_peer<F: Family>(sock: &SockAddr<F>) {
-    // SAFETY: the helper takes the socket of the context; a socket that remembers nothing is no error.
-    let _ = unsafe { PEERS.delete(sock.socket()) };
-}
-
-const LAST_REPLY: usize = REPLIES_PER_SOCKET - 1;
-const _: () = assert!(REPLIES_PER_SOCKET.is_power_of_two());
-
-/// The translations of an unconnected socket.
-pub struct Replies {
-    first: *mut Translation,
-}
-
-impl Replies {
-    /// The one at `index`.
-    #[inline(always)]
-    pub fn get(&self, index: usize) -> Translation {
-        // SAFETY: within the array, by the mask, which the verifier sees; see `peer`.
-        unsafe { read_volatile(self.first.add(index & LAST_REPLY)) }
-    }
-
-    /// Replaces the one at `index`.
-    #[inline(always)]
-    pub fn set(&self, index: usize, translation: Translation) {
-        // SAFETY: as above.
-        unsafe { write_volatile(self.first.add(index & LAST_REPLY), translation) }
-    }
-}
-
-/// The translations of a socket that has some.
-#[inline(always)]
-pub fn replies<F: Family>(sock: &SockAddr<F>) -> Option<Replies> {
-    // SAFETY: the helper takes the socket of the context.
-    let pointer = unsafe { REPLIES.get_ptr_mut(sock.raw()) };
-    (!pointer.is_null()).then_some(Replies { first: pointer.cast() })
-}
-
-/// The translations of a socket, made when there are none yet; `None` without memory.
-#[inline(always)]
-pub fn make_replies<F: Family>(sock: &SockAddr<F>) -> Option<Replies> {
-    // SAFETY: as above; without a value the kernel makes one of zeros.
-    let pointer = unsafe { REPLIES.get_or_insert_ptr_mut(sock.raw(), None) };
-    (!pointer.is_null()).then_some(Replies { first: pointer.cast() })
 }
 
 /// Whether this second's budget of the workload has room for one event more; when not, it is counted as suppressed. What was

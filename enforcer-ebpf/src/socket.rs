@@ -8,7 +8,7 @@ use enforcer_common::socket::Translation;
 use enforcer_common::verdict::{Action, Backend, Query, Verdict, stay};
 
 use crate::ctx::{self, Family, SockAddr};
-use crate::maps::{self, Replies};
+use crate::maps::sockets::{self, Replies};
 use crate::outcome::PASS;
 use crate::tables::KernelTables;
 
@@ -28,7 +28,7 @@ pub fn meant<F: Family>(sock: &SockAddr<F>, hook: Hook) -> Meant {
     if matches!(hook, Hook::Sendmsg4)
         && sock.is_v6_socket()
         && sock.is_connected()
-        && let Some(asked) = maps::peer(sock).asked_for(&target)
+        && let Some(asked) = sockets::peer(sock).asked_for(&target)
     {
         return Meant { asked, is_bound: true };
     }
@@ -54,9 +54,9 @@ pub fn settle<F: Family>(sock: &SockAddr<F>, query: &Query, meant: &Meant, verdi
 /// A UDP flow is a socket and a VIP, whether it is connected in between or not.
 #[inline(always)]
 fn previous<F: Family>(sock: &SockAddr<F>, asked: &Backend) -> Option<Backend> {
-    match maps::peer(sock).backend_of(asked) {
+    match sockets::peer(sock).backend_of(asked) {
         Some(backend) => Some(backend),
-        None => maps::replies(sock)?.at(|kept| kept.asked_differs(asked))?.backend_of(asked),
+        None => sockets::replies(sock)?.at(|kept| kept.asked_differs(asked))?.backend_of(asked),
     }
 }
 
@@ -68,7 +68,7 @@ pub fn remember<F: Family>(sock: &SockAddr<F>, hook: Hook, meant: &Meant, verdic
     }
     let translation = Translation::new(meant.asked, verdict.backend);
     let kept = match hook {
-        Hook::Connect4 | Hook::Connect6 => maps::set_peer(sock, translation),
+        Hook::Connect4 | Hook::Connect6 => sockets::set_peer(sock, translation),
         Hook::Sendmsg4 | Hook::Sendmsg6 => keep_reply(sock, &meant.asked, &verdict.backend, translation),
         Hook::SockCreate => true,
     };
@@ -78,7 +78,7 @@ pub fn remember<F: Family>(sock: &SockAddr<F>, hook: Hook, meant: &Meant, verdic
 /// In the place of the same VIP, in a free one, or in one that the VIP's own hash chooses.
 #[inline(always)]
 fn keep_reply<F: Family>(sock: &SockAddr<F>, asked: &Backend, to: &Backend, new: Translation) -> bool {
-    let Some(replies) = maps::make_replies(sock) else { return false };
+    let Some(replies) = sockets::make_replies(sock) else { return false };
     let same_vip = replies.position(|kept| kept.asked_differs(asked));
     let same_backend = replies.position(|kept| kept.backend_differs(to));
     let free = replies.position(Translation::is_used);
@@ -94,7 +94,7 @@ fn keep_reply<F: Family>(sock: &SockAddr<F>, asked: &Backend, to: &Backend, new:
 #[inline(always)]
 pub fn forget<F: Family>(sock: &SockAddr<F>, hook: Hook) {
     match hook {
-        Hook::Connect4 | Hook::Connect6 => maps::forget_peer(sock),
+        Hook::Connect4 | Hook::Connect6 => sockets::forget_peer(sock),
         Hook::Sendmsg4 | Hook::Sendmsg6 | Hook::SockCreate => {}
     }
 }
@@ -105,7 +105,7 @@ pub fn show_sender<F: Family>(sock: &SockAddr<F>) -> i32 {
     let sender = sock.target();
     let mut asked = None;
     if sock.is_connected() {
-        asked = maps::peer(sock).asked_for(&sender);
+        asked = sockets::peer(sock).asked_for(&sender);
     }
     if asked.is_none() {
         asked = from_replies(sock, &sender);
@@ -115,13 +115,13 @@ pub fn show_sender<F: Family>(sock: &SockAddr<F>) -> i32 {
 
 #[inline(always)]
 fn from_replies<F: Family>(sock: &SockAddr<F>, sender: &Backend) -> Option<Backend> {
-    maps::replies(sock)?.at(|kept| kept.backend_differs(sender))?.asked_for(sender)
+    sockets::replies(sock)?.at(|kept| kept.backend_differs(sender))?.asked_for(sender)
 }
 
 /// Shows the VIP in the place of the endpoint that the socket is connected to.
 #[inline(always)]
 pub fn show_peer<F: Family>(sock: &SockAddr<F>) -> i32 {
-    show(sock, maps::peer(sock).asked_for(&sock.target()))
+    show(sock, sockets::peer(sock).asked_for(&sock.target()))
 }
 
 #[inline(always)]

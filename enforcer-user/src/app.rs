@@ -116,6 +116,7 @@ fn read_sources(config: &Config) -> Result<Vec<FileSource>> {
     let read = |source: &RegistrySource| {
         let RegistrySource::File(path) = source;
         let mut source = FileSource::new(path);
+        source.listen();
         source.refresh()?;
         Ok(source)
     };

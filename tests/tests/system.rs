@@ -25,3 +25,5 @@ mod tools;
 mod vip;
 #[path = "system/visibility.rs"]
 mod visibility;
+#[path = "system/watch.rs"]
+mod watch;

@@ -58,6 +58,21 @@ pub const fn words(reason: Reason) -> Words {
             "It runs below an enforced cgroup, in none that belongs to a workload.",
             "Give its cgroup an identity with --workload.",
         ),
+        Reason::NotRegistered
+        | Reason::NeedsName
+        | Reason::NoBackend
+        | Reason::PolicyUnknown
+        | Reason::UnknownWorkload
+        | Reason::Protocol
+        | Reason::TableFault
+        | Reason::NoStorage
+        | Reason::WrongFamily => denial(reason),
+    }
+}
+
+/// The same of one that denies.
+const fn denial(reason: Reason) -> Words {
+    match reason {
         Reason::NotRegistered => denies(
             "Nothing that the workload sees is registered there.",
             "No visible service has this address, protocol and port, and the policy is REGISTRY_ONLY.",
@@ -103,6 +118,11 @@ pub const fn words(reason: Reason) -> Words {
             "An IPv4 socket cannot be sent to an IPv6 endpoint, nor a datagram of an IPv6 socket to an IPv4 one.",
             "Add an endpoint of that family, or dial an address of the other.",
         ),
+        Reason::Loopback
+        | Reason::Exempt
+        | Reason::Registered
+        | Reason::AllowAny
+        | Reason::UnknownWorkloadAllowed => words(reason),
     }
 }
 

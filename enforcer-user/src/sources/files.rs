@@ -3,26 +3,30 @@
 //! Only files that changed are parsed again. A file that cannot be read or parsed keeps its last good objects until it can, or
 //! is gone.
 
-use std::collections::BTreeMap;
-use std::fs::{self, Metadata};
+mod list;
+mod news;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use enforcer_core::problem::{Problem, Severity};
 use enforcer_core::registry::object::Object;
 use enforcer_core::registry::parse;
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 
 use crate::sources::Snapshot;
+use list::{Identity, Listing, Named, Signature, list, look_at};
+use news::{Changes, News, SETTLE, SETTLE_TRIES, Watch};
 
-/// How long nothing must have changed: an editor's rename-and-replace is three changes, a long file several writes.
-const SETTLE: Duration = Duration::from_millis(20);
-/// How often that is waited for: a file that never rests is read all the same.
-const SETTLE_TRIES: usize = 25;
 /// How often to look without being woken.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -54,24 +58,6 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     Ok(Loaded { files: source.files.len(), objects: source.objects(), problems: source.problems() })
 }
 
-/// What tells one content of a file from the next without reading it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Signature {
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-}
-
-impl From<&Metadata> for Signature {
-    fn from(metadata: &Metadata) -> Self {
-        Self {
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        }
-    }
-}
-
 /// One file, as last read.
 #[derive(Debug)]
 struct FileState {
@@ -87,35 +73,117 @@ struct FileState {
 pub struct FileSource {
     path: PathBuf,
     files: BTreeMap<PathBuf, FileState>,
+    /// Some of them are symbolic links.
+    has_links: bool,
+    news: Arc<News>,
+    watch: Option<Watch>,
     /// Why the path itself cannot be read now.
     fault: Option<Problem>,
-    /// No watch could be had, and that is said.
-    unwatched: bool,
 }
 
 impl FileSource {
     /// Nothing read yet.
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_path_buf(), files: BTreeMap::new(), fault: None, unwatched: false }
+        Self {
+            path: path.to_path_buf(),
+            files: BTreeMap::new(),
+            has_links: false,
+            news: News::new(path),
+            watch: None,
+            fault: None,
+        }
     }
 
-    /// Looks again; whether anything changed. An unreadable path changes nothing.
+    /// Watches from now on: whoever begins to write a file before it is read is heard.
+    pub fn listen(&mut self) {
+        self.watch = Some(Watch::renew(self.watch.take(), &self.news));
+    }
+
+    /// Looks at everything; whether anything changed. An unreadable path changes nothing.
     pub fn refresh(&mut self) -> Result<bool, LoadError> {
-        let found = list(&self.path).map_err(|source| LoadError { path: self.path.clone(), source })?;
+        self.look_at_everything(&Changes::default())
+    }
+
+    /// Looks at what may have changed, and reads what did.
+    fn look(&mut self, heard: &Changes) -> Result<bool, LoadError> {
+        if !heard.everything && self.fault.is_none() && !self.has_links {
+            let named = heard.files.iter().map(|path| (path, look_at(&self.path, path)));
+            let named: Vec<_> = named.collect();
+            if !named.iter().any(|(path, named)| self.concerns_more(path, named)) {
+                return Ok(self.take_named(&named, &heard.unfinished));
+            }
+        }
+        self.look_at_everything(heard)
+    }
+
+    /// Whether more than this path may have changed.
+    fn concerns_more(&self, path: &Path, named: &Named) -> bool {
+        match named {
+            Named::Everything => true,
+            // A directory with files in it.
+            Named::Gone => {
+                let after = (Bound::Excluded(path), Bound::Unbounded);
+                self.files.range::<Path, _>(after).next().is_some_and(|(next, _)| next.starts_with(path))
+            }
+            Named::File(_) | Named::Nothing => false,
+        }
+    }
+
+    fn take_named(&mut self, named: &[(&PathBuf, Named)], unfinished: &BTreeSet<Identity>) -> bool {
+        let mut changed = false;
+        for (path, named) in named {
+            changed |= match named {
+                Named::File(signature) => self.take_file(path, *signature, unfinished),
+                Named::Gone => self.files.remove(*path).is_some(),
+                Named::Nothing | Named::Everything => false,
+            };
+        }
+        changed
+    }
+
+    fn look_at_everything(&mut self, heard: &Changes) -> Result<bool, LoadError> {
+        let found = if heard.unheard { self.settled() } else { list(&self.path) };
+        let found = found.map_err(|source| LoadError { path: self.path.clone(), source })?;
         let mut changed = self.fault.take().is_some();
         let before = self.files.len();
-        self.files.retain(|path, _| found.contains_key(path));
+        self.files.retain(|path, _| found.files.contains_key(path));
         changed |= before != self.files.len();
-        for (path, signature) in found {
-            let known = self.files.get(&path);
-            if known.is_some_and(|state| state.signature == signature) {
-                continue;
-            }
-            let last = self.files.remove(&path);
-            self.files.insert(path.clone(), read(&path, signature, last));
-            changed = true;
+        self.has_links = found.has_links;
+        for (path, signature) in &found.files {
+            changed |= self.take_file(path, *signature, &heard.unfinished);
         }
         Ok(changed)
+    }
+
+    /// Reads a file if it has changed and nobody writes it now; whether it was read.
+    fn take_file(&mut self, path: &Path, signature: Signature, unfinished: &BTreeSet<Identity>) -> bool {
+        let known = self.files.get(path).is_some_and(|state| state.signature == signature);
+        if known || unfinished.contains(&signature.identity) {
+            return false;
+        }
+        let last = self.files.remove(path);
+        self.files.insert(path.to_path_buf(), read(path, signature, last));
+        true
+    }
+
+    /// What there is, when it has not changed for a moment: of writers that no watch tells of, nothing is read half.
+    fn settled(&self) -> io::Result<Listing> {
+        let mut found = list(&self.path)?;
+        let is_known = |found: &Listing| {
+            let mut known = self.files.iter().map(|(path, state)| (path, &state.signature));
+            known.by_ref().eq(&found.files)
+        };
+        for _ in 0..SETTLE_TRIES {
+            if self.files.is_empty() || is_known(&found) {
+                break;
+            }
+            thread::sleep(SETTLE);
+            let last = std::mem::replace(&mut found, list(&self.path)?);
+            if last == found {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// All objects: by path, then position.
@@ -159,117 +227,33 @@ impl FileSource {
     /// Sends a snapshot after every change, until the receiver is gone. Without a watch (the system's limit is
     /// reached, say) changes are found by looking now and then.
     pub async fn watch(mut self, index: usize, snapshots: mpsc::Sender<Snapshot>) -> anyhow::Result<()> {
-        // One pending "look again" stands for any number of changes.
-        let (wake, mut woken) = mpsc::channel(1);
-        let mut watcher = self.watcher(wake.clone());
+        let news = Arc::clone(&self.news);
+        // The first look is at once.
+        let mut now_and_then = tokio::time::interval(LOOK_AGAIN);
+        now_and_then.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = woken.recv() => {}
+                () = news.wait() => {}
                 () = snapshots.closed() => return Ok(()),
                 // What a watch cannot see (another host on a network file system) is seen a little later.
-                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                _ = now_and_then.tick() => news.everything(),
             }
-            self.settle().await;
-            while woken.try_recv().is_ok() {}
-            let (source, changed) = tokio::task::spawn_blocking(move || {
-                let changed = self.refresh().unwrap_or_else(|error| self.unreadable(error));
+            news.settle().await;
+            let looked = tokio::task::spawn_blocking(move || {
+                // First the watch, then the look: what changes after the look is heard.
+                self.listen();
+                let heard = self.news.take();
+                let changed = self.look(&heard).unwrap_or_else(|error| self.unreadable(error));
+                self.watch.iter().for_each(|watch| watch.check(&self.news));
                 (self, changed)
-            })
-            .await?;
+            });
+            let (source, changed) = looked.await?;
             self = source;
-            if !changed {
-                continue;
-            }
-            if watcher.is_none() || !self.path.is_file() {
-                // The directory may have come again: under the same name, and another inode.
-                watcher = self.watcher(wake.clone());
-            }
-            if snapshots.send(self.snapshot(index)).await.is_err() {
+            if changed && snapshots.send(self.snapshot(index)).await.is_err() {
                 return Ok(());
             }
         }
     }
-
-    /// Wakes for every change below the path; a single file is watched through its directory, for editors replace files.
-    fn watcher(&mut self, wake: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
-        let on_event = move |event: notify::Result<notify::Event>| {
-            if event.map_or(true, |event| !event.kind.is_access()) {
-                let _ = wake.try_send(());
-            }
-        };
-        let (directory, mode) = if self.path.is_dir() {
-            (self.path.as_path(), RecursiveMode::Recursive)
-        } else {
-            (self.path.parent().unwrap_or(&self.path), RecursiveMode::NonRecursive)
-        };
-        let watched = notify::recommended_watcher(on_event).and_then(|mut watcher| {
-            watcher.watch(directory, mode)?;
-            Ok(watcher)
-        });
-        let unwatched = std::mem::replace(&mut self.unwatched, watched.is_err());
-        if let (Err(error), false) = (&watched, unwatched) {
-            let path = self.path.display();
-            tracing::warn!(%path, %error, "cannot watch the registry's files; looking now and then");
-        }
-        watched.ok()
-    }
-
-    /// Waits until nothing has changed for a moment: what is being written now is not read half.
-    async fn settle(&self) {
-        let mut last = None;
-        for _ in 0..SETTLE_TRIES {
-            tokio::time::sleep(SETTLE).await;
-            let path = self.path.clone();
-            let now = tokio::task::spawn_blocking(move || list(&path).ok()).await.ok().flatten();
-            if last == Some(now.clone()) {
-                return;
-            }
-            last = Some(now);
-        }
-    }
-}
-
-/// The files that count, with their signatures. Hidden names are skipped: a ConfigMap's real directories are.
-fn list(path: &Path) -> io::Result<BTreeMap<PathBuf, Signature>> {
-    let metadata = fs::metadata(path)?;
-    let mut files = BTreeMap::new();
-    if metadata.is_dir() {
-        list_directory(path, &mut files)?;
-    } else {
-        files.insert(path.to_path_buf(), Signature::from(&metadata));
-    }
-    Ok(files)
-}
-
-fn list_directory(directory: &Path, files: &mut BTreeMap<PathBuf, Signature>) -> io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-        if hidden {
-            continue;
-        }
-        // Through symbolic links; one that leads nowhere is a file that is gone. Any other failure is no news of the file.
-        let metadata = match fs::metadata(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            metadata => metadata?,
-        };
-        if metadata.is_dir() && !entry_is_link(&path) {
-            list_directory(&path, files)?;
-        } else if metadata.is_file() && has_extension(&path) {
-            files.insert(path, Signature::from(&metadata));
-        }
-    }
-    Ok(())
-}
-
-/// A link to a directory is not followed: it may lead around in a circle.
-fn entry_is_link(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink())
-}
-
-fn has_extension(path: &Path) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str());
-    matches!(extension, Some("yaml" | "yml" | "json"))
 }
 
 fn read(path: &Path, signature: Signature, last: Option<FileState>) -> FileState {
@@ -294,50 +278,5 @@ fn read(path: &Path, signature: Signature, last: Option<FileState>) -> FileState
             let (objects, problems) = last.map(|last| (last.objects, last.problems)).unwrap_or_default();
             FileState { signature, objects, problems, fault: Some(fault) }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GOOD: &str = "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: a}\n\
-        spec: {hosts: [a.example.com], addresses: [192.0.2.1], ports: [{number: 80, name: http, protocol: HTTP}]}\n";
-
-    fn names(source: &FileSource) -> Vec<String> {
-        source.objects().iter().map(|object| object.object.name.to_string()).collect()
-    }
-
-    #[test]
-    fn the_last_good_objects_of_a_broken_file_stay_until_it_is_gone() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("a.yaml");
-        fs::write(&file, GOOD).unwrap();
-        fs::write(directory.path().join("notes.txt"), "no registry").unwrap();
-        fs::write(directory.path().join(".hidden.yaml"), GOOD).unwrap();
-        let mut source = FileSource::new(directory.path());
-        assert!(source.refresh().unwrap());
-        assert_eq!(names(&source), ["a"]);
-        assert!(!source.refresh().unwrap(), "nothing has changed");
-
-        fs::write(&file, "kind: [half a file").unwrap();
-        assert!(source.refresh().unwrap());
-        assert_eq!(names(&source), ["a"]);
-        assert_eq!(source.snapshot(0).stale_files, [file.display().to_string()]);
-        assert_eq!(source.problems().len(), 1);
-
-        fs::write(&file, GOOD.replace("name: a}", "name: b}")).unwrap();
-        assert!(source.refresh().unwrap());
-        assert_eq!((names(&source), source.problems().len()), (vec!["b".to_owned()], 0));
-
-        fs::remove_file(&file).unwrap();
-        assert!(source.refresh().unwrap());
-        assert!(names(&source).is_empty());
-    }
-
-    #[test]
-    fn a_path_that_is_not_there_is_an_error_that_says_so() {
-        let error = format!("{:#}", anyhow::Error::from(load(Path::new("/nowhere/at-all")).unwrap_err()));
-        assert!(error.contains("/nowhere/at-all") && error.contains("No such file"), "{error}");
     }
 }
