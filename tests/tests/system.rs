@@ -19,6 +19,8 @@ mod identity;
 mod outlive;
 #[path = "system/refuse.rs"]
 mod refuse;
+#[path = "system/sockets.rs"]
+mod sockets;
 #[path = "system/tools.rs"]
 mod tools;
 #[path = "system/vip.rs"]

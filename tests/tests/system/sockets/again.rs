@@ -1,0 +1,133 @@
+//! Sockets that are connected more than once.
+
+use anyhow::Result;
+
+use super::services;
+
+#[test]
+fn a_udp_socket_that_is_connected_elsewhere_shows_where() -> Result<()> {
+    let node = services().start()?;
+    for (kind, vip, registered) in
+        [("udp4", "240.240.0.1:53", "192.0.2.10:53"), ("udp6", "[::ffff:240.240.0.1]:53", "[::ffff:192.0.2.10]:53")]
+    {
+        node.expect(
+            "curl",
+            &[
+                (&format!("keep a {kind}"), "made"),
+                ("on a peer", "ENOTCONN"),
+                (&format!("on a connect {vip}"), "connected"),
+                ("on a peer", "240.240.0.1:53"),
+                ("on a say", "reached 198.51.100.1:9000 under the name 240.240.0.1:53"),
+                ("on a say", "reached 198.51.100.1:9000 under the name 240.240.0.1:53"),
+                ("on a off", "off"),
+                ("on a peer", "ENOTCONN"),
+                (&format!("on a connect {registered}"), "connected"),
+                ("on a peer", "192.0.2.10:53"),
+                ("on a say", "reached 192.0.2.10:53"),
+                // Without a word in between, too.
+                (&format!("on a connect {vip}"), "connected"),
+                ("on a say", "reached 198.51.100.1:9000 under the name 240.240.0.1:53"),
+                (&format!("on a connect {registered}"), "connected"),
+                ("on a say", "reached 192.0.2.10:53"),
+                ("on a close", "closed"),
+            ],
+        );
+    }
+    node.expect(
+        "curl",
+        &[
+            ("keep b udp6", "made"),
+            ("on b connect [2001:2::1]:53", "connected"),
+            ("on b say", "reached [2001:db8:1::1]:9000 under the name [2001:2::1]:53"),
+            ("on b off", "off"),
+            ("on b connect [2001:db8::10]:53", "connected"),
+            ("on b say", "reached [2001:db8::10]:53"),
+            ("on b connect [::ffff:240.240.0.1]:53", "connected"),
+            ("on b say", "reached 198.51.100.1:9000 under the name 240.240.0.1:53"),
+        ],
+    );
+    Ok(())
+}
+
+#[test]
+fn a_connection_that_is_denied_leaves_everything_as_it_was() -> Result<()> {
+    let node = services().start()?;
+    node.expect(
+        "curl",
+        &[
+            ("keep a udp4", "made"),
+            ("on a connect 192.0.2.11:53", "EPERM"),
+            ("on a peer", "ENOTCONN"),
+            ("on a connect 240.240.0.1:53", "connected"),
+            ("on a connect 192.0.2.11:53", "EPERM"),
+            ("on a peer", "240.240.0.1:53"),
+            ("on a say", "reached 198.51.100.1:9000 under the name 240.240.0.1:53"),
+            // Neither does a datagram to somebody else.
+            ("on a to 192.0.2.11:53", "EPERM"),
+            ("on a peer", "240.240.0.1:53"),
+            ("on a say", "reached 198.51.100.1:9000 under the name 240.240.0.1:53"),
+            ("on a off", "off"),
+            ("on a connect 192.0.2.11:53", "EPERM"),
+            ("on a peer", "ENOTCONN"),
+            ("on a connect 192.0.2.10:53", "connected"),
+            ("on a connect 192.0.2.11:53", "EPERM"),
+            ("on a say", "reached 192.0.2.10:53"),
+        ],
+    );
+    Ok(())
+}
+
+#[test]
+fn a_tcp_socket_can_be_used_again() -> Result<()> {
+    let node = services().start()?;
+    node.expect(
+        "curl",
+        &[
+            ("keep a tcp4", "made"),
+            ("on a connect 240.240.0.1:80", "connected"),
+            ("on a peer", "240.240.0.1:80"),
+            ("on a say", "reached 198.51.100.1:8080 under the name 240.240.0.1:80"),
+            // What is connected is not connected again, and shows what it showed.
+            ("on a connect 192.0.2.11:443", "EISCONN"),
+            ("on a peer", "240.240.0.1:80"),
+            ("on a off", "off"),
+            ("on a peer", "ENOTCONN"),
+            ("on a connect 192.0.2.10:443", "connected"),
+            ("on a peer", "192.0.2.10:443"),
+            ("on a say", "reached 192.0.2.10:443"),
+            ("on a off", "off"),
+            ("on a connect 192.0.2.11:443", "EPERM"),
+            ("on a peer", "ENOTCONN"),
+            ("on a connect 240.240.0.1:80", "connected"),
+            ("on a say", "reached 198.51.100.1:8080 under the name 240.240.0.1:80"),
+            ("keep b tcp6", "made"),
+            ("on b connect [2001:2::1]:80", "connected"),
+            ("on b say", "reached [2001:db8:1::1]:8080 under the name [2001:2::1]:80"),
+            ("on b off", "off"),
+            ("on b connect [2001:db8::10]:443", "connected"),
+            ("on b say", "reached [2001:db8::10]:443"),
+            ("on b off", "off"),
+            ("on b connect [::ffff:240.240.0.1]:80", "connected"),
+            ("on b say", "reached 198.51.100.1:8080 under the name 240.240.0.1:80"),
+        ],
+    );
+    Ok(())
+}
+
+#[test]
+fn a_socket_that_was_connected_to_a_vip_still_hears_others() -> Result<()> {
+    let node = services().start()?;
+    node.expect(
+        "curl",
+        &[
+            ("keep a udp4", "made"),
+            ("on a to 240.240.0.1:53", "reached 198.51.100.1:9000 under the name 240.240.0.1:53"),
+            ("on a connect 240.240.0.1:53", "connected"),
+            ("on a say", "reached 198.51.100.1:9000 under the name 240.240.0.1:53"),
+            ("on a off", "off"),
+            ("on a to 192.0.2.10:53", "reached 192.0.2.10:53"),
+            ("on a to 240.240.0.1:53", "reached 198.51.100.1:9000 under the name 240.240.0.1:53"),
+        ],
+    );
+    Ok(())
+}
