@@ -35,10 +35,8 @@ pub(super) fn dial(how: &str, to: SocketAddr) -> Option<io::Result<Value>> {
 pub(super) fn udp_many(list: &str) -> Result<Value> {
     let all = destinations(list)?;
     let socket = udp(*all.first().context("no destination")?)?;
-    let outcomes: Vec<Value> = all
-        .iter()
-        .map(|to| answer(socket.send_to(b"?", to).and_then(|_| hear(&socket))))
-        .collect();
+    let outcomes: Vec<Value> =
+        all.iter().map(|to| answer(socket.send_to(b"?", to).and_then(|_| hear(&socket)))).collect();
     Ok(json!({ "all": outcomes }))
 }
 
@@ -92,7 +90,12 @@ pub(super) fn greeting(socket: &Socket) -> io::Result<Value> {
 /// What the UDP server says, and who it is. Silence is no error: nobody need listen.
 pub(super) fn hear(socket: &UdpSocket) -> io::Result<Value> {
     let mut said = [0; 2048];
-    match socket.recv_from(&mut said) {
+    let mut received = socket.recv_from(&mut said);
+    // An io_uring of this process that ends interrupts it.
+    while received.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {
+        received = socket.recv_from(&mut said);
+    }
+    match received {
         Ok((length, sender)) => {
             let at = String::from_utf8_lossy(&said[..length]);
             Ok(json!({ "peer": sender, "at": at.trim(), "length": length }))
@@ -135,5 +138,7 @@ fn uring_send(to: SocketAddr) -> io::Result<Value> {
 }
 
 fn destinations(list: &str) -> Result<Vec<SocketAddr>> {
-    list.split(' ').map(|to| to.parse().with_context(|| format!("{to:?} is no address with a port"))).collect()
+    list.split(' ')
+        .map(|to| to.parse().with_context(|| format!("{to:?} is no address with a port")))
+        .collect()
 }

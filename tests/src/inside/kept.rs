@@ -54,13 +54,16 @@ impl Sockets {
             return Ok(said("closed"));
         }
         let kept = self.0.get(*name).with_context(|| format!("no socket is called {name:?}"))?;
-        let parse = |text: &str| text.parse::<SocketAddr>().with_context(|| format!("{text:?} is no address"));
+        let parse =
+            |text: &str| text.parse::<SocketAddr>().with_context(|| format!("{text:?} is no address"));
         let outcome = match (*call, arguments) {
             ("connect", [to]) => kept.socket().connect(&parse(to)?.into()).map(|()| said("connected")),
             ("off", []) => sys::disconnect(&kept.socket()).map(|()| said("off")),
             ("peer", []) => kept.peer().map(|peer| said(&peer.to_string())),
             ("say", []) => kept.say(),
-            ("to", [to]) => kept.udp()?.send_to(b"?", parse(to)?).and_then(|_| calls::hear(kept.udp_or_error()?)),
+            ("to", [to]) => {
+                kept.udp()?.send_to(b"?", parse(to)?).and_then(|_| calls::hear(kept.udp_or_error()?))
+            }
             ("exchange", [count, size, to @ ..]) => {
                 let to = to.first().map(|to| parse(to)).transpose()?;
                 exchange(kept.udp()?, count.parse()?, size.parse()?, to)

@@ -3,6 +3,8 @@
 use anyhow::Result;
 use enforcer_tests::node::{Builder, Node, OUTSIDE, decisions};
 
+#[path = "sockets/again.rs"]
+mod again;
 #[path = "sockets/datagrams.rs"]
 mod datagrams;
 #[path = "sockets/down.rs"]
@@ -11,8 +13,6 @@ mod down;
 mod endpoints;
 #[path = "sockets/http.rs"]
 mod http;
-#[path = "sockets/again.rs"]
-mod again;
 
 /// A registered address of each family, and a VIP of each family with one endpoint of each.
 const SERVICES: &str = r#"
@@ -159,8 +159,10 @@ fn udp_lite_is_denied_whatever_is_allowed() -> Result<()> {
         ("udplite 198.51.100.1:53", "EPERM"),
     ];
     services().start()?.expect("curl", &everywhere);
-    let lenient =
-        services().flag("--outbound-traffic-policy", "ALLOW_ANY").flag("--allow", "198.51.100.0/24").start()?;
+    let lenient = services()
+        .flag("--outbound-traffic-policy", "ALLOW_ANY")
+        .flag("--allow", "198.51.100.0/24")
+        .start()?;
     lenient.expect("curl", &everywhere);
     assert_eq!(decisions(&lenient.status()?, "protocol"), (6, 0));
     // The machine has it.

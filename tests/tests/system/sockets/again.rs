@@ -1,15 +1,17 @@
 //! Sockets that are connected more than once.
 
 use anyhow::Result;
+use enforcer_tests::node::OUTSIDE;
 
 use super::services;
 
 #[test]
 fn a_udp_socket_that_is_connected_elsewhere_shows_where() -> Result<()> {
     let node = services().start()?;
-    for (kind, vip, registered) in
-        [("udp4", "240.240.0.1:53", "192.0.2.10:53"), ("udp6", "[::ffff:240.240.0.1]:53", "[::ffff:192.0.2.10]:53")]
-    {
+    for (kind, vip, registered) in [
+        ("udp4", "240.240.0.1:53", "192.0.2.10:53"),
+        ("udp6", "[::ffff:240.240.0.1]:53", "[::ffff:192.0.2.10]:53"),
+    ] {
         node.expect(
             "curl",
             &[
@@ -42,10 +44,24 @@ fn a_udp_socket_that_is_connected_elsewhere_shows_where() -> Result<()> {
             ("on b off", "off"),
             ("on b connect [2001:db8::10]:53", "connected"),
             ("on b say", "reached [2001:db8::10]:53"),
+            ("on b off", "off"),
             ("on b connect [::ffff:240.240.0.1]:53", "connected"),
             ("on b say", "reached 198.51.100.1:9000 under the name 240.240.0.1:53"),
         ],
     );
+    // From IPv6 to IPv4 without a word in between: the kernel keeps the IPv6 source address, so nothing can come back.
+    for (who, ip, port) in [("curl", "240.240.0.1", 53), (OUTSIDE, "198.51.100.1", 9000)] {
+        node.expect(
+            who,
+            &[
+                ("keep c udp6", "made"),
+                ("on c connect [2001:db8::10]:53", "connected"),
+                (&format!("on c connect [::ffff:{ip}]:{port}"), "connected"),
+                ("on c say", "silence"),
+                ("on c peer", &format!("{ip}:{port}")),
+            ],
+        );
+    }
     Ok(())
 }
 
@@ -100,6 +116,7 @@ fn a_tcp_socket_can_be_used_again() -> Result<()> {
             ("on a peer", "ENOTCONN"),
             ("on a connect 240.240.0.1:80", "connected"),
             ("on a say", "reached 198.51.100.1:8080 under the name 240.240.0.1:80"),
+            ("on a close", "closed"),
             ("keep b tcp6", "made"),
             ("on b connect [2001:2::1]:80", "connected"),
             ("on b say", "reached [2001:db8:1::1]:8080 under the name [2001:2::1]:80"),

@@ -73,7 +73,8 @@ fn a_connected_socket_is_told_once_and_keeps_its_peer() -> Result<()> {
     };
     for (who, to) in [("curl", "203.0.113.1:53"), (OUTSIDE, "198.51.100.1:8089")] {
         let rows = story(to, to);
-        let rows: Vec<(&str, &str)> = rows.iter().map(|(command, outcome)| (&**command, &**outcome)).collect();
+        let rows: Vec<(&str, &str)> =
+            rows.iter().map(|(command, outcome)| (&**command, &**outcome)).collect();
         node.expect(who, &rows);
     }
     Ok(())

@@ -138,7 +138,8 @@ ports: [{{name: dns, port: 9000, protocol: UDP}}]
         )
     };
     let node = Node::new().registry(&slice("ready: true")).workload("web", "curl").start()?;
-    let both = |second| [("udp 198.51.100.1:9000", "reached 198.51.100.1:9000"), ("udp 198.51.100.2:9000", second)];
+    let both =
+        |second| [("udp 198.51.100.1:9000", "reached 198.51.100.1:9000"), ("udp 198.51.100.2:9000", second)];
     node.expect("curl", &both("reached 198.51.100.2:9000"));
     for gone in ["ready: false", "ready: true, terminating: true"] {
         node.write("registry.yaml", &slice(gone))?;
