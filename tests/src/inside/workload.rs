@@ -117,6 +117,7 @@ pub(super) fn errno(error: &io::Error) -> String {
     match (error.raw_os_error(), error.kind()) {
         (Some(code), _) => format!("{:?}", Errno::from_raw(code)),
         (None, io::ErrorKind::TimedOut) => "ETIMEDOUT".to_owned(),
+        (None, io::ErrorKind::Other) => error.to_string(),
         (None, kind) => kind.to_string(),
     }
 }

@@ -81,7 +81,7 @@ fn detach_under_a_living_agent_lifts_enforcement() -> Result<()> {
     node.probe("curl")?.tell("load 192.0.2.10:443 192.0.2.11:443")?;
     assert_eq!(node.detach()?.code, Some(0));
     // Time for a dial or two more.
-    std::thread::sleep(std::time::Duration::from_millis(200));
+    sleep(Duration::from_millis(200));
     node.probe("curl")?.tell("stop")?;
     let [_, bad]: [BTreeMap<String, u64>; 2] = serde_json::from_value(node.probe("curl")?.answer()?)?;
     assert!(bad.contains_key("reached 192.0.2.11:443"), "{bad:?}");

@@ -148,3 +148,39 @@ fn a_socket_that_was_connected_to_a_vip_still_hears_others() -> Result<()> {
     );
     Ok(())
 }
+
+/// A socket may ask a VIP and, where that is allowed, the endpoint behind it: each answers as it was asked.
+#[test]
+fn an_endpoint_that_is_asked_by_its_own_name_answers_under_it() -> Result<()> {
+    let node = services().flag("--direct-endpoints", "all").start()?;
+    for (kind, vip, endpoint) in [
+        ("udp4", "240.240.0.1:53", "198.51.100.1:9000"),
+        ("udp6", "[::ffff:240.240.0.1]:53", "[::ffff:198.51.100.1]:9000"),
+        ("udp6", "[2001:2::1]:53", "[2001:db8:1::1]:9000"),
+    ] {
+        let plain = |text: &str| {
+            text.replace("[::ffff:240.240.0.1]", "240.240.0.1")
+                .replace("[::ffff:198.51.100.1]", "198.51.100.1")
+        };
+        let direct = format!("reached {}", plain(endpoint));
+        let translated = format!("{direct} under the name {}", plain(vip));
+        let to_vip = format!("on a to {vip}");
+        node.expect(
+            "curl",
+            &[
+                (&format!("keep a {kind}"), "made"),
+                (&to_vip, &translated),
+                (&format!("on a to {endpoint}"), &direct),
+                (&to_vip, &translated),
+                (&format!("on a connect {endpoint}"), "connected"),
+                ("on a peer", &plain(endpoint)),
+                ("on a say", &direct),
+                (&format!("on a connect {vip}"), "connected"),
+                ("on a say", &translated),
+                ("on a off", "off"),
+                (&format!("on a to {endpoint}"), &direct),
+            ],
+        );
+    }
+    Ok(())
+}
