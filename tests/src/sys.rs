@@ -2,7 +2,7 @@
 
 mod calls;
 
-pub(crate) use calls::{disconnect, sendmmsg, uring_connect, uring_send};
+pub(crate) use calls::{By, disconnect, sendmmsg, uring_connect, uring_send};
 
 use std::ffi::CString;
 use std::fs::File;

@@ -1,7 +1,7 @@
 //! Socket calls beside `connect` and `send`, each over a socket of its own.
 //!
 //! `tfo ADDR` (TCP, connected by its first `sendto`), `mptcp ADDR`, `udplite ADDR`, `uring-connect ADDR` (TCP),
-//! `uring-send ADDR` (UDP); and to several destinations over one UDP socket that is not connected: `udp-many ADDR ...`
+//! `uring-send ADDR` (UDP), both also `/worker` and `/poller`: by threads of the kernel; and to several destinations over one UDP socket that is not connected: `udp-many ADDR ...`
 //! asks one at a time, `sendmmsg ADDR ...` all with one call.
 
 use std::io::{self, BufRead as _, BufReader};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::inside::workload::{PATIENCE, SILENCE, errno};
-use crate::sys;
+use crate::sys::{self, By};
 
 /// `IPPROTO_MPTCP` and `IPPROTO_UDPLITE`.
 const MPTCP: i32 = 262;
@@ -25,9 +25,20 @@ pub(super) fn dial(how: &str, to: SocketAddr) -> Option<io::Result<Value>> {
         "tfo" => Some(tfo(to)),
         "mptcp" => Some(mptcp(to)),
         "udplite" => Some(udplite(to)),
-        "uring-connect" => Some(uring_connect(to)),
-        "uring-send" => Some(uring_send(to)),
-        _ => None,
+        _ => {
+            let (call, by) = how.split_once('/').unwrap_or((how, "caller"));
+            let by = match by {
+                "caller" => By::Caller,
+                "worker" => By::Worker,
+                "poller" => By::Poller,
+                _ => return None,
+            };
+            match call {
+                "uring-connect" => Some(uring_connect(to, by)),
+                "uring-send" => Some(uring_send(to, by)),
+                _ => None,
+            }
+        }
     }
 }
 
@@ -125,15 +136,15 @@ fn udplite(to: SocketAddr) -> io::Result<Value> {
     hear(&socket)
 }
 
-fn uring_connect(to: SocketAddr) -> io::Result<Value> {
+fn uring_connect(to: SocketAddr, by: By) -> io::Result<Value> {
     let socket = tcp(to, None)?;
-    sys::uring_connect(socket.as_fd(), to)?;
+    sys::uring_connect(socket.as_fd(), to, by)?;
     greeting(&socket)
 }
 
-fn uring_send(to: SocketAddr) -> io::Result<Value> {
+fn uring_send(to: SocketAddr, by: By) -> io::Result<Value> {
     let socket = udp(to)?;
-    sys::uring_send(socket.as_fd(), to, b"?")?;
+    sys::uring_send(socket.as_fd(), to, b"?", by)?;
     hear(&socket)
 }
 

@@ -7,6 +7,9 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 use io_uring::{IoUring, opcode, squeue, types};
 use socket2::{SockAddr, SockAddrStorage, Socket};
 
+/// How long a polling thread waits for more before it sleeps.
+const POLLER_IDLE_MS: u32 = 100;
+
 /// `connect` to `AF_UNSPEC`.
 pub(crate) fn disconnect(socket: &Socket) -> io::Result<()> {
     let length = size_of::<libc::sockaddr>().try_into().map_err(io::Error::other)?;
@@ -27,32 +30,47 @@ pub(crate) fn sendmmsg(socket: BorrowedFd<'_>, to: &[SocketAddr], bytes: &[u8]) 
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
+/// Which thread does what an io_uring is told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum By {
+    /// The one that submits it.
+    Caller,
+    /// One of the kernel's workers.
+    Worker,
+    /// The kernel thread that polls the queue.
+    Poller,
+}
+
 /// `connect` by `IORING_OP_CONNECT`.
-pub(crate) fn uring_connect(socket: BorrowedFd<'_>, to: SocketAddr) -> io::Result<()> {
+pub(crate) fn uring_connect(socket: BorrowedFd<'_>, to: SocketAddr, by: By) -> io::Result<()> {
     let name = SockAddr::from(to);
     let entry = opcode::Connect::new(types::Fd(socket.as_raw_fd()), name.as_ptr().cast(), name.len());
     // SAFETY: socket and name live until after the call, and so until the kernel is done.
-    unsafe { submit(&entry.build()) }.map(drop)
+    unsafe { submit(entry.build(), by) }.map(drop)
 }
 
 /// `sendmsg` by `IORING_OP_SENDMSG`; how many bytes were sent.
-pub(crate) fn uring_send(socket: BorrowedFd<'_>, to: SocketAddr, bytes: &[u8]) -> io::Result<usize> {
+pub(crate) fn uring_send(socket: BorrowedFd<'_>, to: SocketAddr, bytes: &[u8], by: By) -> io::Result<usize> {
     let name = SockAddr::from(to);
     let mut part = iovec(bytes);
     let message = message(&name, &mut part);
     let entry = opcode::SendMsg::new(types::Fd(socket.as_raw_fd()), &raw const message);
     // SAFETY: socket, name, part and message live until after the call, and so until the kernel is done.
-    unsafe { submit(&entry.build()) }
+    unsafe { submit(entry.build(), by) }
 }
 
 /// Submits one operation and waits for its end.
 ///
 /// # Safety
 /// What it points to lives until this returns.
-unsafe fn submit(entry: &squeue::Entry) -> io::Result<usize> {
-    let mut ring = IoUring::new(1)?;
+unsafe fn submit(entry: squeue::Entry, by: By) -> io::Result<usize> {
+    let (mut ring, entry) = match by {
+        By::Caller => (IoUring::new(1)?, entry),
+        By::Worker => (IoUring::new(1)?, entry.flags(squeue::Flags::ASYNC)),
+        By::Poller => (IoUring::builder().setup_sqpoll(POLLER_IDLE_MS).build(1)?, entry),
+    };
     // SAFETY: as promised by the caller.
-    unsafe { ring.submission().push(entry) }.map_err(io::Error::other)?;
+    unsafe { ring.submission().push(&entry) }.map_err(io::Error::other)?;
     ring.submit_and_wait(1)?;
     let done = ring.completion().next().ok_or_else(|| io::Error::other("io_uring completes nothing"))?;
     usize::try_from(done.result()).map_err(|_| io::Error::from_raw_os_error(-done.result()))

@@ -98,7 +98,17 @@ fn connect_and_what_stands_for_it() -> Result<()> {
     let node = services().start()?;
     by_tcp(&node, "tcp");
     by_tcp(&node, "tfo");
-    by_tcp(&node, "uring-connect");
+    Ok(())
+}
+
+/// Threads of the kernel, too, do it in the name of the process that asked.
+#[test]
+fn io_uring_is_no_way_around() -> Result<()> {
+    let node = services().start()?;
+    for thread in ["", "/worker", "/poller"] {
+        by_tcp(&node, &format!("uring-connect{thread}"));
+        by_udp(&node, &format!("uring-send{thread}"));
+    }
     Ok(())
 }
 
@@ -114,7 +124,6 @@ fn send_and_what_stands_for_it() -> Result<()> {
     let node = services().start()?;
     by_udp(&node, "udp");
     by_udp(&node, "udp-send");
-    by_udp(&node, "uring-send");
     by_udp(&node, "udp-many");
     by_udp(&node, "sendmmsg");
     Ok(())
