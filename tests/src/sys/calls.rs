@@ -30,7 +30,7 @@ pub(crate) fn sendmmsg(socket: BorrowedFd<'_>, to: &[SocketAddr], bytes: &[u8]) 
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
-/// Which thread does what an io_uring is told.
+/// Which thread does what a ring is told.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum By {
     /// The one that submits it.

@@ -68,26 +68,43 @@ fn a_udp_socket_that_is_connected_elsewhere_shows_where() -> Result<()> {
 #[test]
 fn a_connection_that_is_denied_leaves_everything_as_it_was() -> Result<()> {
     let node = services().start()?;
+    for (kind, prefix) in [("udp4", ""), ("udp6", "[::ffff:")] {
+        let to = |ip: &str| if prefix.is_empty() { format!("{ip}:53") } else { format!("{prefix}{ip}]:53") };
+        let (vip, open) =
+            (format!("on a connect {}", to("240.240.0.1")), format!("on a connect {}", to("192.0.2.10")));
+        let closed = format!("on a connect {}", to("192.0.2.11"));
+        node.expect(
+            "curl",
+            &[
+                (&format!("keep a {kind}"), "made"),
+                (&closed, "EPERM"),
+                ("on a peer", "ENOTCONN"),
+                (&vip, "connected"),
+                (&closed, "EPERM"),
+                ("on a peer", "240.240.0.1:53"),
+                ("on a say", "reached 198.51.100.1:9000 under the name 240.240.0.1:53"),
+                // Neither does a datagram to somebody else.
+                (&format!("on a to {}", to("192.0.2.11")), "EPERM"),
+                ("on a peer", "240.240.0.1:53"),
+                ("on a say", "reached 198.51.100.1:9000 under the name 240.240.0.1:53"),
+                ("on a off", "off"),
+                (&closed, "EPERM"),
+                ("on a peer", "ENOTCONN"),
+                (&open, "connected"),
+                (&closed, "EPERM"),
+                ("on a peer", "192.0.2.10:53"),
+                ("on a say", "reached 192.0.2.10:53"),
+            ],
+        );
+    }
     node.expect(
         "curl",
         &[
-            ("keep a udp4", "made"),
-            ("on a connect 192.0.2.11:53", "EPERM"),
-            ("on a peer", "ENOTCONN"),
-            ("on a connect 240.240.0.1:53", "connected"),
-            ("on a connect 192.0.2.11:53", "EPERM"),
-            ("on a peer", "240.240.0.1:53"),
-            ("on a say", "reached 198.51.100.1:9000 under the name 240.240.0.1:53"),
-            // Neither does a datagram to somebody else.
-            ("on a to 192.0.2.11:53", "EPERM"),
-            ("on a peer", "240.240.0.1:53"),
-            ("on a say", "reached 198.51.100.1:9000 under the name 240.240.0.1:53"),
-            ("on a off", "off"),
-            ("on a connect 192.0.2.11:53", "EPERM"),
-            ("on a peer", "ENOTCONN"),
-            ("on a connect 192.0.2.10:53", "connected"),
-            ("on a connect 192.0.2.11:53", "EPERM"),
-            ("on a say", "reached 192.0.2.10:53"),
+            ("keep b udp6", "made"),
+            ("on b connect [2001:2::1]:53", "connected"),
+            ("on b connect [2001:db8::11]:53", "EPERM"),
+            ("on b peer", "[2001:2::1]:53"),
+            ("on b say", "reached [2001:db8:1::1]:9000 under the name [2001:2::1]:53"),
         ],
     );
     Ok(())

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
+use enforcer_tests::needs;
 use enforcer_tests::node::{Node, OUTSIDE};
 use enforcer_tests::world::{Finished, Spot, finish};
 
@@ -24,6 +25,9 @@ spec:
 
 /// Runs curl as `who`; prints what the server says, and whom curl believes it talked to.
 fn curl(node: &Node, who: &str, authority: &str) -> Result<Finished> {
+    if let Some(missing) = needs::missing_tool("curl", "apt install curl") {
+        anyhow::bail!("this needs what is not here: {missing}");
+    }
     let cgroup = node.cgroup(who);
     let spot = Spot { cgroup: Some(&cgroup), nobody: false };
     let mut command = node.world().command(Path::new("curl"), spot)?;
