@@ -90,12 +90,22 @@ fn keep_reply<F: Family>(sock: &SockAddr<F>, asked: &Backend, to: &Backend, new:
     true
 }
 
-/// The call goes on untranslated: what a connected socket remembered was of another peer.
+/// The call goes on untranslated: what a connected socket remembered was of another peer, and whoever answers from there
+/// was asked by that very name.
 #[inline(always)]
 pub fn forget<F: Family>(sock: &SockAddr<F>, hook: Hook) {
     match hook {
         Hook::Connect4 | Hook::Connect6 => sockets::forget_peer(sock),
         Hook::Sendmsg4 | Hook::Sendmsg6 | Hook::SockCreate => {}
+    }
+    if !sock.protocol().is_udp() {
+        return;
+    }
+    let target = sock.target();
+    if let Some(replies) = sockets::replies(sock)
+        && let Some(place) = replies.position(|kept| kept.backend_differs(&target))
+    {
+        replies.set(place, Translation::EMPTY);
     }
 }
 

@@ -33,6 +33,10 @@ pub enum Outcome {
     Silence,
     /// The system call failed.
     Errno(String),
+    /// What the process says of a call that no server answers.
+    Said(String),
+    /// One each of several destinations.
+    All(Vec<Self>),
 }
 
 impl fmt::Display for Outcome {
@@ -46,7 +50,11 @@ impl fmt::Display for Outcome {
                 }
             }
             Self::Silence => f.write_str("silence"),
-            Self::Errno(errno) => f.write_str(errno),
+            Self::Errno(text) | Self::Said(text) => f.write_str(text),
+            Self::All(outcomes) => {
+                let lines: Vec<String> = outcomes.iter().map(ToString::to_string).collect();
+                f.write_str(&lines.join(", "))
+            }
         }
     }
 }
@@ -71,7 +79,7 @@ impl Probe {
         self.child.id()
     }
 
-    /// Dials: `tcp ADDR:PORT`, `udp ADDR:PORT`, `udp-send ADDR:PORT`.
+    /// Dials: `tcp ADDR:PORT`, `udp ADDR:PORT`, `udp-send ADDR:PORT`, and the other commands of one outcome.
     pub fn dial(&mut self, command: &str) -> Result<Outcome> {
         let answer = self.ask(command)?;
         outcome(&answer).with_context(|| format!("{command}: the probe answered {answer}"))
@@ -114,6 +122,12 @@ fn outcome(answer: &Value) -> Result<Outcome> {
     };
     if let Some(errno) = answer["errno"].as_str() {
         return Ok(Outcome::Errno(errno.to_owned()));
+    }
+    if let Some(text) = answer["said"].as_str() {
+        return Ok(Outcome::Said(text.to_owned()));
+    }
+    if let Some(all) = answer["all"].as_array() {
+        return Ok(Outcome::All(all.iter().map(outcome).collect::<Result<_>>()?));
     }
     Ok(address("at")?
         .map_or(Outcome::Silence, |at| Outcome::Reached { at, peer: address("peer").unwrap_or_default() }))

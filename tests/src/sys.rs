@@ -1,4 +1,8 @@
-//! The calls that the compiler cannot check: what happens between fork and exec, and signals.
+//! The calls that the compiler cannot check: what happens between fork and exec, signals, and socket calls with pointers.
+
+mod calls;
+
+pub(crate) use calls::{By, disconnect, sendmmsg, uring_connect, uring_send};
 
 use std::ffi::CString;
 use std::fs::File;

@@ -15,10 +15,14 @@ mod enforce;
 mod flood;
 #[path = "system/identity.rs"]
 mod identity;
+#[path = "system/mistake.rs"]
+mod mistake;
 #[path = "system/outlive.rs"]
 mod outlive;
 #[path = "system/refuse.rs"]
 mod refuse;
+#[path = "system/sockets.rs"]
+mod sockets;
 #[path = "system/tools.rs"]
 mod tools;
 #[path = "system/vip.rs"]

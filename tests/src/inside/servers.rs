@@ -1,7 +1,7 @@
 //! Servers at every address of the namespace: each answers with the address and port at which it was reached, so that a
 //! translation is seen.
 
-use std::io::{IoSliceMut, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, IoSlice, IoSliceMut, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd as _;
 use std::thread;
@@ -16,8 +16,13 @@ use nix::sys::socket::{
 /// How long a client may keep its connection.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Listens on each of the ports, TCP and UDP, IPv4 and IPv6.
+/// The port of the HTTP servers.
+pub const HTTP: u16 = 8088;
+
+/// Listens on each of the ports, TCP and UDP, IPv4 and IPv6; and on [`HTTP`].
 pub fn start(ports: &[u16]) -> Result<()> {
+    let http = TcpListener::bind(("::", HTTP)).with_context(|| format!("listening on port {HTTP}/tcp"))?;
+    thread::spawn(move || http.incoming().flatten().for_each(|client| drop(respond(client))));
     for port in ports {
         let tcp =
             TcpListener::bind(("::", *port)).with_context(|| format!("listening on port {port}/tcp"))?;
@@ -38,8 +43,21 @@ fn serve(mut client: &TcpStream) {
     let _ = client.read(&mut [0; 64]);
 }
 
+/// HTTP/1.1: says where it was reached, whatever is asked.
+fn respond(mut client: TcpStream) -> io::Result<()> {
+    client.set_read_timeout(Some(PATIENCE))?;
+    let at = canonical(client.local_addr()?).to_string();
+    let lines = BufReader::new(client.try_clone()?).lines().map_while(Result::ok);
+    let asked = lines.take_while(|line| !line.is_empty()).count();
+    if asked > 0 {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close";
+        write!(client, "{head}\r\nContent-Length: {}\r\n\r\n{at}", at.len())?;
+    }
+    Ok(())
+}
+
 fn echo(socket: &UdpSocket, port: u16) -> Option<()> {
-    let mut buffer = [0; 64];
+    let mut buffer = [0; 2048];
     let mut slices = [IoSliceMut::new(&mut buffer)];
     let mut space = vec![0; cmsg_space::<libc::in6_pktinfo>()];
     let received =
@@ -52,8 +70,9 @@ fn echo(socket: &UdpSocket, port: u16) -> Option<()> {
     })?;
     let at = SocketAddr::new(std::net::Ipv6Addr::from(reached.ipi6_addr.s6_addr).to_canonical(), port);
     let from = libc::in6_pktinfo { ipi6_ifindex: 0, ..reached };
-    let answer = at.to_string();
-    let slices = [std::io::IoSlice::new(answer.as_bytes())];
+    // As long as the question, if that is longer.
+    let answer = format!("{at:length$}", at = at.to_string(), length = received.bytes);
+    let slices = [IoSlice::new(answer.as_bytes())];
     let control = [ControlMessage::Ipv6PacketInfo(&from)];
     // A client that has gone is no reason to stop.
     let _ = sendmsg(socket.as_raw_fd(), &slices, &control, MsgFlags::empty(), Some(&client));

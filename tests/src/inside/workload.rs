@@ -1,24 +1,28 @@
 //! A process of a workload: dials what it is told, one command a line, and answers one line of JSON each.
 //!
 //! `tcp ADDR:PORT`, `udp ADDR:PORT` (connected), `udp-send ADDR:PORT` (not connected), `repeat N COMMAND`,
-//! `load A B` (dials A and B in turn by TCP until the next line comes).
+//! `load A B` (dials A and B in turn by TCP until the next line comes), the socket calls of [`super::calls`] and the
+//! sockets of [`super::kept`].
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd as _;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt::Linger};
 use serde_json::{Value, json};
 
+use crate::inside::calls;
+use crate::inside::kept::Sockets;
+
 /// How long a connection may take, and an answer over it.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 /// How long to wait for the answer to a datagram, to whom nobody need listen.
-const SILENCE: Duration = Duration::from_millis(250);
+pub(super) const SILENCE: Duration = Duration::from_millis(250);
 
 /// Answers commands until standard input ends.
 pub fn run() -> Result<()> {
@@ -26,15 +30,16 @@ pub fn run() -> Result<()> {
     std::thread::spawn(move || {
         io::stdin().lock().lines().map_while(Result::ok).try_for_each(|line| sender.send(line)).ok()
     });
+    let mut sockets = Sockets::default();
     while let Ok(line) = lines.recv() {
-        let answer = answer(&line, &lines).with_context(|| format!("doing {line:?}"))?;
+        let answer = answer(&line, &lines, &mut sockets).with_context(|| format!("doing {line:?}"))?;
         println!("{answer}");
         io::stdout().flush().context("answering")?;
     }
     Ok(())
 }
 
-fn answer(line: &str, lines: &Receiver<String>) -> Result<Value> {
+fn answer(line: &str, lines: &Receiver<String>, sockets: &mut Sockets) -> Result<Value> {
     let (command, rest) = line.split_once(' ').context("no argument")?;
     match command {
         "repeat" => {
@@ -54,6 +59,10 @@ fn answer(line: &str, lines: &Receiver<String>) -> Result<Value> {
             }
             Ok(json!([first, second]))
         }
+        "keep" => sockets.keep(rest),
+        "on" => sockets.on(rest),
+        "udp-many" => calls::udp_many(rest),
+        "sendmmsg" => calls::sendmmsg(rest),
         _ => dial(line),
     }
 }
@@ -72,9 +81,9 @@ fn dial(command: &str) -> Result<Value> {
         "tcp" => tcp(to),
         "udp" => udp(to, true),
         "udp-send" => udp(to, false),
-        _ => bail!("no command is called {how:?}"),
+        _ => calls::dial(how, to).with_context(|| format!("no command is called {how:?}"))?,
     };
-    Ok(outcome.unwrap_or_else(|error| json!({ "errno": errno(&error) })))
+    Ok(calls::answer(outcome))
 }
 
 fn tcp(to: SocketAddr) -> io::Result<Value> {
@@ -89,32 +98,26 @@ fn tcp(to: SocketAddr) -> io::Result<Value> {
 
 /// A datagram, and what comes back. Silence is no error: nobody need listen.
 fn udp(to: SocketAddr, connected: bool) -> io::Result<Value> {
-    let any = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
-    socket.set_read_timeout(Some(SILENCE))?;
+    let socket = calls::udp(to)?;
     if connected {
         socket.connect(to)?;
         socket.send(b"?")?;
     } else {
         socket.send_to(b"?", to)?;
     }
-    let mut said = [0; 64];
-    let (at, sender) = match socket.recv_from(&mut said) {
-        Ok((length, sender)) => (String::from_utf8_lossy(&said[..length]).into_owned(), sender),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(json!({ "at": null })),
-        Err(error) => return Err(error),
-    };
-    let peer = if connected { socket.peer_addr()? } else { sender };
-    if peer != sender {
-        return Err(io::Error::other(format!("connected to {peer}, answered by {sender}")));
+    let heard = calls::hear(&socket)?;
+    let peer = if connected { json!(socket.peer_addr()?) } else { heard["peer"].clone() };
+    if !heard["at"].is_null() && peer != heard["peer"] {
+        return Err(io::Error::other(format!("connected to {peer}, answered by {}", heard["peer"])));
     }
-    Ok(json!({ "local": socket.local_addr()?, "peer": peer, "at": at }))
+    Ok(heard)
 }
 
-fn errno(error: &io::Error) -> String {
+pub(super) fn errno(error: &io::Error) -> String {
     match (error.raw_os_error(), error.kind()) {
         (Some(code), _) => format!("{:?}", Errno::from_raw(code)),
         (None, io::ErrorKind::TimedOut) => "ETIMEDOUT".to_owned(),
+        (None, io::ErrorKind::Other) => error.to_string(),
         (None, kind) => kind.to_string(),
     }
 }

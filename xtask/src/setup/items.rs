@@ -46,7 +46,7 @@ pub(super) fn list(scope: Scope) -> Vec<Item> {
     if BPF_LINKER.found().is_none() {
         items.push(llvm());
     }
-    items.extend([bpf_linker(), bpftool(), iproute2()]);
+    items.extend([bpf_linker(), bpftool(), iproute2(), curl()]);
     if scope == Scope::Ci {
         items.extend([rustfmt(), clippy(), kernel_clippy(), cargo_deny(), cargo_machete()]);
     }
@@ -108,6 +108,11 @@ fn iproute2() -> Item {
         check,
         Fix::Apt { packages: &["iproute2"], otherwise: "iproute2 from your distribution" },
     )
+}
+
+fn curl() -> Item {
+    let check = || command::which("curl").map(|path| path.display().to_string());
+    item("curl", check, Fix::Apt { packages: &["curl"], otherwise: "curl from your distribution" })
 }
 
 fn rustfmt() -> Item {
