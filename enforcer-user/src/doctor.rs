@@ -1,6 +1,6 @@
 //! `enforcer doctor`: whether this node can enforce, who else is here, and what a policy will have to let through.
 //!
-//! Each area is a file of pure functions over what was read; [`look`] does the reading. Nothing is attached or written, and
+//! Each area is a file of pure functions over what was read; `look` does the reading. Nothing is attached or written, and
 //! nobody on the network is asked.
 
 mod addresses;

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::vec::Vec;
 
 use super::*;
+use crate::mode::Enforcement;
 
 /// A level of the search.
 #[derive(Clone, Copy, PartialEq)]

@@ -1,5 +1,5 @@
 //! Writing a `ServiceEntry`: YAML for a person to review and apply. What our own parser and validator would not take is never
-//! written on purpose: callers check with [`crate::registry::parse`].
+//! written on purpose: callers check with [`crate::registry::parse()`].
 
 use std::fmt::Write as _;
 

@@ -172,7 +172,7 @@ fn kernel(stage: &mut Stage, screen: &mut Screen) -> Result<()> {
     }
     Screen::command(&["bpftool", "map", "show", "id", "N", " # of each of their maps"].map(str::to_owned));
     Screen::output(&shown);
-    screen.check("programs", "4", &ids.len().to_string());
+    screen.check("programs", "9", &ids.len().to_string());
     let named = map::ALL.iter().filter(|name| shown.contains(&format!("name {name} "))).count();
     screen.check("maps", &map::ALL.len().to_string(), &named.to_string());
     Ok(())

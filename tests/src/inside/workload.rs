@@ -1,8 +1,8 @@
 //! A process of a workload: dials what it is told, one command a line, and answers one line of JSON each.
 //!
 //! `tcp ADDR:PORT`, `udp ADDR:PORT` (connected), `udp-send ADDR:PORT` (not connected), `repeat N COMMAND`,
-//! `load A B` (dials A and B in turn by TCP until the next line comes), the socket calls of [`super::calls`] and the
-//! sockets of [`super::kept`].
+//! `load A B` (dials A and B in turn by TCP until the next line comes), the socket calls of `calls` and the
+//! sockets of `kept`.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Write as _};

@@ -32,8 +32,11 @@ fn mode(node: &Node, arguments: &[&str]) -> Result<Value> {
     let (pins, admin) = (node.world().pin_dir(), node.world().admin());
     let places = ["--pin-dir", &*pins.to_string_lossy(), "--admin", &*admin.to_string_lossy(), "-o", "json"]
         .map(str::to_owned);
-    let all: Vec<&str> =
-        ["mode"].into_iter().chain(arguments.iter().copied()).chain(places.iter().map(String::as_str)).collect();
+    let all: Vec<&str> = ["mode"]
+        .into_iter()
+        .chain(arguments.iter().copied())
+        .chain(places.iter().map(String::as_str))
+        .collect();
     let finished = node.world().enforcer(&all)?;
     ensure!(finished.code == Some(0), "mode {arguments:?}: {}", finished.stderr);
     Ok(serde_json::from_str(&finished.stdout)?)
@@ -72,17 +75,25 @@ fn a_forgotten_service_entry_from_audit_to_enforce() -> Result<()> {
     assert_eq!(flow["process"]["name"], "enforcer-probe");
     assert_eq!(flow["process"]["id"], node.probe("curl")?.pid());
     let people = ask(&node, &["observe", "--last", "1"])?;
-    assert!(people.stdout.contains("would be denied") && people.stdout.contains(FORGOTTEN), "{}", people.stdout);
+    assert!(
+        people.stdout.contains("would be denied") && people.stdout.contains(FORGOTTEN),
+        "{}",
+        people.stdout
+    );
 
     // Why, and what would allow it.
     let explained = node.explain("web/curl", FORGOTTEN)?;
     assert_eq!((&explained["verdict"], &explained["reason"]), (&"deny".into(), &"not_registered".into()));
-    assert!(explained["fix"]["yaml"].as_str().is_some_and(|yaml| yaml.contains("203.0.113.9")), "{explained:#}");
+    assert!(
+        explained["fix"]["yaml"].as_str().is_some_and(|yaml| yaml.contains("203.0.113.9")),
+        "{explained:#}"
+    );
 
     // The flows that were recorded would be denied by the registry as it is, and not with what is suggested.
     let suggested = ask(&node, &["suggest"])?;
     assert_eq!(suggested.code, Some(0), "{}", suggested.stderr);
-    let (file, proposed) = (node.world().directory().join("flows.jsonl"), node.world().directory().join("proposed"));
+    let (file, proposed) =
+        (node.world().directory().join("flows.jsonl"), node.world().directory().join("proposed"));
     fs::write(&file, &flows)?;
     fs::create_dir(&proposed)?;
     fs::write(proposed.join("shop.yaml"), REGISTERED)?;
@@ -90,7 +101,8 @@ fn a_forgotten_service_entry_from_audit_to_enforce() -> Result<()> {
         let source = format!("file:{}", proposed.display());
         let flows = file.to_string_lossy();
         let policy = ["--outbound-traffic-policy", "REGISTRY_ONLY"];
-        node.world().enforcer(&[&["simulate", "--registry", &source, "--flows", &flows][..], &policy].concat())
+        node.world()
+            .enforcer(&[&["simulate", "--registry", &source, "--flows", &flows][..], &policy].concat())
     };
     assert_eq!(simulate()?.code, Some(1), "the gate is open before anything was added");
     fs::write(proposed.join("suggested.yaml"), &suggested.stdout)?;
@@ -116,7 +128,8 @@ fn a_forgotten_service_entry_from_audit_to_enforce() -> Result<()> {
 #[test]
 fn break_glass_without_an_agent_ends_by_itself_and_outlives_a_restart() -> Result<()> {
     let mut node = Node::new().file("shop.yaml", REGISTERED).workload("web", "curl").start()?;
-    let (denied, passes) = (("tcp 203.0.113.9:8080", "EPERM"), ("tcp 203.0.113.9:8080", "reached 203.0.113.9:8080"));
+    let (denied, passes) =
+        (("tcp 203.0.113.9:8080", "EPERM"), ("tcp 203.0.113.9:8080", "reached 203.0.113.9:8080"));
     node.expect("curl", &[denied]);
     node.kill_agent()?;
     let switched = mode(&node, &["off", "--for", "3s"])?;
