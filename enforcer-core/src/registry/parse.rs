@@ -12,7 +12,7 @@ use crate::registry::kubernetes::{self, EndpointSlice, KubernetesService};
 use crate::registry::model::ObjectRef;
 use crate::registry::object::{Body, Metadata, Object, typed, typed_value};
 use crate::registry::report::Report;
-use crate::registry::service_entry::{ServiceEntry, Status, WorkloadEntry};
+use crate::registry::service_entry::{HEALTH_CHECKED, Health, ServiceEntry, Status, WorkloadEntry};
 use crate::registry::{document, mesh, registryz, shape, sidecar, validate};
 
 /// What a text or a document holds.
@@ -240,7 +240,7 @@ fn read_object(kind: &str, document: &Value, source: &Arc<str>, report: &mut Rep
     let created = metadata.created(report);
     let body = match kind {
         "ServiceEntry" => Body::ServiceEntry(service_entry(document, &object, report)?),
-        "WorkloadEntry" => Body::WorkloadEntry(workload_entry(document, report)?),
+        "WorkloadEntry" => Body::WorkloadEntry(workload_entry(document, &metadata, report)?),
         "Service" => Body::Service(service(document, &object, &metadata, report)?),
         _ => Body::EndpointSlice(endpoint_slice(document, &metadata, report)?),
     };
@@ -272,8 +272,12 @@ fn service_entry(document: &Value, object: &ObjectRef, report: &mut Report) -> O
     Some(Box::new(entry))
 }
 
-fn workload_entry(document: &Value, report: &mut Report) -> Option<Box<WorkloadEntry>> {
-    let entry: WorkloadEntry = typed(document, "spec", report)?;
+fn workload_entry(document: &Value, metadata: &Metadata, report: &mut Report) -> Option<Box<WorkloadEntry>> {
+    let mut entry: WorkloadEntry = typed(document, "spec", report)?;
+    if metadata.annotations.get(HEALTH_CHECKED).is_some_and(|value| value == "true") {
+        let health: Health = typed(document, "status", report)?;
+        entry.unhealthy = !health.is_healthy();
+    }
     check_shape(&shape::WORKLOAD_ENTRY, document, report);
     validate::endpoint::workload_entry(&entry, report);
     Some(Box::new(entry))

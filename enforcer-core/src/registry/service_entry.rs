@@ -129,6 +129,35 @@ pub struct WorkloadEntry {
     pub network: String,
     /// `weight`, 0 when absent
     pub weight: u32,
+    /// Its health is checked, and nobody has found it healthy: no endpoint for now.
+    #[serde(skip)]
+    pub unhealthy: bool,
+}
+
+/// `WorkloadEntry.metadata.annotations`: its health is reported in `status.conditions`, and counts.
+pub(crate) const HEALTH_CHECKED: &str = "proxy.istio.io/health-checks-enabled";
+
+/// `WorkloadEntry.status`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Health {
+    pub(crate) conditions: Vec<Condition>,
+}
+
+/// `WorkloadEntry.status.conditions[]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Condition {
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    pub(crate) status: String,
+}
+
+impl Health {
+    /// Without the condition it is not healthy yet (`isHealthy` in `pilot/pkg/serviceregistry/serviceentry`).
+    pub(crate) fn is_healthy(&self) -> bool {
+        self.conditions.iter().any(|condition| condition.kind == "Healthy" && condition.status == "True")
+    }
 }
 
 /// `ServiceEntry.status`

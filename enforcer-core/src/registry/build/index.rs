@@ -26,6 +26,8 @@ impl<'a> Index<'a> {
         for object in objects {
             let (namespace, name) = (&object.object.namespace, &*object.object.name);
             match &object.body {
+                // As good as not there, as in Istio: a service whose endpoints are all unhealthy has none.
+                Body::WorkloadEntry(entry) if entry.unhealthy => {}
                 Body::WorkloadEntry(entry) => index.add_workload(object, &entry.labels),
                 Body::EndpointSlice(slice) => {
                     if let Some(service) = object.labels.get(SERVICE_NAME) {

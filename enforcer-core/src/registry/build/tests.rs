@@ -341,3 +341,22 @@ fn thousands_of_service_entries_and_workloads() {
     assert_eq!((registry.services.len(), problems.len()), (4_000, 0));
     assert_eq!(registry.services.iter().filter(|service| !service.endpoints.is_empty()).count(), 1_000);
 }
+
+#[test]
+fn a_workload_entry_whose_health_is_checked_counts_when_it_is_healthy() {
+    let selecting =
+        entry("a", "", "hosts: [a.com], resolution: STATIC, workloadSelector: {labels: {app: a}}");
+    let checked = |name: &str, address: &str, annotation: &str, status: &str| {
+        let metadata = format!("annotations: {{proxy.istio.io/health-checks-enabled: \"{annotation}\"}}");
+        let text = workload(name, &metadata, &format!("address: {address}, labels: {{app: a}}"));
+        format!("{text}status: {{conditions: [{status}]}}\n")
+    };
+    let text = selecting
+        + &checked("w1", "1.1.1.1", "true", "{type: Healthy, status: \"True\"}")
+        + &checked("w2", "1.1.1.2", "true", "{type: Healthy, status: \"False\"}")
+        + &checked("w3", "1.1.1.3", "true", "")
+        + &checked("w4", "1.1.1.4", "false", "{type: Healthy, status: \"False\"}");
+    let (registry, problems) = build_from(&[("x", &text)], VipAllocation::Off);
+    assert_eq!(shown(&registry), "default/a a.com 0.0.0.0 - [ 1.1.1.1:443 1.1.1.4:443 ]\n");
+    assert_eq!(problems, Vec::<String>::new());
+}
