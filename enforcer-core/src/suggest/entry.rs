@@ -27,9 +27,8 @@ use crate::suggest::notes::{some, workload};
 use crate::suggest::triage::Seen;
 use crate::suggest::{Entry, EntryPort};
 
-/// The domain of hosts that nobody has named. Below `.internal`, which nobody can register (ICANN resolution 2024.07.29.06):
-/// an owner of the name could otherwise answer for it.
-const NAMELESS: &str = "suggested.internal";
+/// The domain of hosts that nobody has named: nobody can ever own it (RFC 6761, 6.4), and answer for it.
+const NAMELESS: &str = "invalid";
 
 /// What the names of suggested objects begin with.
 const PREFIX: &str = "suggested-";

@@ -160,7 +160,7 @@ metadata:
   namespace: shop
 spec:
   hosts:
-  - ip-203-0-113-9.suggested.internal
+  - ip-203-0-113-9.invalid
   addresses:
   - \"203.0.113.9\"
   ports:
@@ -211,7 +211,7 @@ fn what_was_applied_is_not_replaced() {
     let next = suggest(&applied, &settings(), &[denied("shop/a", "203.0.113.9:80/tcp")]).unwrap();
     assert_eq!(
         lines(&next),
-        ["shop/suggested-ip-203-0-113-9-80-tcp ip-203-0-113-9-80-tcp.suggested.internal 203.0.113.9 80/TCP"]
+        ["shop/suggested-ip-203-0-113-9-80-tcp ip-203-0-113-9-80-tcp.invalid 203.0.113.9 80/TCP"]
     );
     let again = suggest(&applied, &settings(), &[denied("shop/a", "203.0.113.9:443/tcp")]).unwrap();
     assert!(again.entries.is_empty(), "{:?}", lines(&again));

@@ -5,9 +5,9 @@ use super::*;
 /// What it is about, the flows (who, and where to), and the entries.
 type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [String]);
 
-/// `shop/suggested-NAME NAME.suggested.internal REST`
+/// `shop/suggested-NAME NAME.invalid REST`
 fn nameless(name: &str, rest: &str) -> String {
-    format!("shop/suggested-{name} {name}.suggested.internal {rest}")
+    format!("shop/suggested-{name} {name}.invalid {rest}")
 }
 
 fn check(cases: &[Case]) {
@@ -77,7 +77,7 @@ fn entries_are_named_after_what_is_known() {
             &[("shop/a", "203.0.113.9:443/tcp"), ("test/a", "203.0.113.9:443/tcp")],
             &[
                 nameless("ip-203-0-113-9", "203.0.113.9 443/TCP"),
-                "test/suggested-ip-203-0-113-9 ip-203-0-113-9.suggested.internal 203.0.113.9 443/TCP"
+                "test/suggested-ip-203-0-113-9 ip-203-0-113-9.invalid 203.0.113.9 443/TCP"
                     .to_owned(),
             ],
         ),
@@ -164,7 +164,7 @@ fn what_no_entry_mends_becomes_a_note() {
         (
             "lab/a",
             "203.0.113.9:443/tcp",
-            "Sidecar lab/narrow does not import it; import lab/ip-203-0-113-9.suggested.internal in spec.egress of Sidecar lab/narrow and ask again",
+            "Sidecar lab/narrow does not import it; import lab/ip-203-0-113-9.invalid in spec.egress of Sidecar lab/narrow and ask again",
         ),
         ("shop/a", "203.0.113.1:443/tcp", "is allowed by the registry as it is now"),
     ] {
@@ -181,18 +181,18 @@ fn where_something_is_better_the_entry_comes_with_a_note() {
         // The port of a service that has others.
         (
             "203.0.113.1:8443/tcp api.example.com",
-            "shop/suggested-ip-203-0-113-1 ip-203-0-113-1.suggested.internal 203.0.113.1 8443/TCP",
+            "shop/suggested-ip-203-0-113-1 ip-203-0-113-1.invalid 203.0.113.1 8443/TCP",
             "ServiceEntry shop/api has the host api.example.com already: adding this port to spec.ports of it is better",
         ),
         // An address that it does not have yet.
         (
             "203.0.113.2:443/tcp api.example.com",
-            "shop/suggested-ip-203-0-113-2 ip-203-0-113-2.suggested.internal 203.0.113.2 443/TCP",
+            "shop/suggested-ip-203-0-113-2 ip-203-0-113-2.invalid 203.0.113.2 443/TCP",
             "adding this address to spec.addresses of it is better",
         ),
         (
             "203.0.113.9:8883/tcp",
-            "shop/suggested-ip-203-0-113-9 ip-203-0-113-9.suggested.internal 203.0.113.9 8883/TCP",
+            "shop/suggested-ip-203-0-113-9 ip-203-0-113-9.invalid 203.0.113.9 8883/TCP",
             "names are known with --proxy or --dns; the suggested entry pins the address",
         ),
     ] {
