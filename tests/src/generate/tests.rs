@@ -70,7 +70,9 @@ fn every_answer_occurs() {
         }
         rivals += deciders.values().filter(|deciders| deciders.len() > 1).count();
     }
-    let never = [Reason::UnknownWorkload, Reason::UnknownWorkloadAllowed, Reason::TableFault];
+    // What a kernel finds out, and no registry says.
+    let never =
+        [Reason::UnknownWorkload, Reason::UnknownWorkloadAllowed, Reason::TableFault, Reason::NoStorage];
     let expected: BTreeSet<_> =
         Reason::ALL.iter().copied().filter(|reason| !never.contains(reason)).collect();
     assert_eq!(reasons.keys().copied().collect::<BTreeSet<_>>(), expected);

@@ -77,8 +77,7 @@ fn entries_are_named_after_what_is_known() {
             &[("shop/a", "203.0.113.9:443/tcp"), ("test/a", "203.0.113.9:443/tcp")],
             &[
                 nameless("ip-203-0-113-9", "203.0.113.9 443/TCP"),
-                "test/suggested-ip-203-0-113-9 ip-203-0-113-9.invalid 203.0.113.9 443/TCP"
-                    .to_owned(),
+                "test/suggested-ip-203-0-113-9 ip-203-0-113-9.invalid 203.0.113.9 443/TCP".to_owned(),
             ],
         ),
         (
