@@ -125,6 +125,26 @@ pub(crate) fn service() -> Value {
     })
 }
 
+pub(crate) fn flow() -> Value {
+    json!({
+        "time": "2026-11-20T10:00:00Z", "hook": "connect4", "verdict": "deny", "reason": "not_registered",
+        "enforcement": "enforce", "workload": {"namespace": "shop", "name": "cart", "labels": {}}, "cgroup": 438,
+        "process": {"id": 4711, "name": "curl"}, "protocol": "tcp", "source": null,
+        "destination": {"host": null, "ip": "192.0.2.99", "port": 443}, "translated": null, "rule": null
+    })
+}
+
+pub(crate) fn suggestions() -> Value {
+    json!({
+        "entries": [{
+            "namespace": "shop", "name": "suggested", "hosts": ["a.example"], "addresses": ["192.0.2.1"],
+            "ports": [{"number": 443, "protocol": "TCP"}], "count": 1,
+            "yaml": "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\n"
+        }],
+        "notes": [], "not_kept": 0
+    })
+}
+
 pub(crate) fn explanation() -> Value {
     json!({
         "verdict": "allow", "reason": "registered", "message": "registered by ServiceEntry shop/api",
