@@ -102,17 +102,26 @@ pub fn object_name(text: &str) -> String {
     name
 }
 
-/// A host for something that has only an address: below `.invalid`, which nobody can ever own (RFC 6761, 6.4).
+/// The domain of hosts that nobody has named: nobody can ever own it (RFC 6761, 6.4), and answer for it.
+pub const NAMELESS: &str = "invalid";
+
+/// A host for something that has only an address.
 pub fn placeholder_host(address: &ipnet::IpNet) -> String {
-    let parts = match address.network() {
+    let label = address_label(address.network());
+    if address.prefix_len() == address.max_prefix_len() {
+        format!("{label}.{NAMELESS}")
+    } else {
+        format!("{label}-{}.{NAMELESS}", address.prefix_len())
+    }
+}
+
+/// `ip-203-0-113-9`, `ip-2001-db8-0-0-0-0-0-1`: all groups, so that no two hyphens meet.
+pub fn address_label(ip: std::net::IpAddr) -> String {
+    let parts = match ip {
         std::net::IpAddr::V4(ip) => ip.octets().map(|octet| octet.to_string()).join("-"),
         std::net::IpAddr::V6(ip) => ip.segments().map(|group| format!("{group:x}")).join("-"),
     };
-    if address.prefix_len() == address.max_prefix_len() {
-        format!("ip-{parts}.invalid")
-    } else {
-        format!("ip-{parts}-{}.invalid", address.prefix_len())
-    }
+    format!("ip-{parts}")
 }
 
 #[cfg(test)]

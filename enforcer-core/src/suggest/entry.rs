@@ -22,13 +22,11 @@ use serde::Serialize;
 
 use crate::name::{Host, Namespace};
 use crate::registry::host;
+use crate::registry::write::{NAMELESS, address_label};
 use crate::suggest::index::Index;
 use crate::suggest::notes::{some, workload};
 use crate::suggest::triage::Seen;
 use crate::suggest::{Entry, EntryPort};
-
-/// The domain of hosts that nobody has named: nobody can ever own it (RFC 6761, 6.4), and answer for it.
-const NAMELESS: &str = "invalid";
 
 /// What the names of suggested objects begin with.
 const PREFIX: &str = "suggested-";
@@ -133,7 +131,7 @@ impl Given<'_> {
 
     /// A host for an address without a name: the same for the same address, in as far as it is free.
     fn nameless(&mut self, namespace: &str, ip: IpAddr, (port, protocol): (u16, Protocol)) -> String {
-        let label = label(ip);
+        let label = address_label(ip);
         let detailed = format!("{label}-{port}-{protocol}");
         let more = (2..).map(|number: u32| format!("{detailed}-{number}"));
         let candidates = [label, detailed.clone()].into_iter().chain(more);
@@ -156,15 +154,6 @@ impl Given<'_> {
         });
         free.unwrap_or(base)
     }
-}
-
-/// `ip-203-0-113-9`, `ip-2001-db8-0-0-0-0-0-1`: all groups, so that no two hyphens meet.
-fn label(ip: IpAddr) -> String {
-    let parts: Vec<String> = match ip {
-        IpAddr::V4(ip) => ip.octets().iter().map(ToString::to_string).collect(),
-        IpAddr::V6(ip) => ip.segments().iter().map(|group| format!("{group:x}")).collect(),
-    };
-    format!("ip-{}", parts.join("-"))
 }
 
 /// The first `length` bytes of an ASCII name, without a hyphen at the end.
