@@ -19,6 +19,8 @@ pub enum ConfigKey {
     /// The value of `--enforcement` that the last agent had, as [`crate::mode::Enforcement`]'s bits; 0: none yet. Programs
     /// do not read it: an agent that finds another value than its own takes its own as the switch.
     EnforcementFlag = 6,
+    /// Seconds for which an established flow may go on to an endpoint that its service does not have any more.
+    EndpointGrace = 7,
 }
 
 impl ConfigKey {

@@ -21,6 +21,12 @@ pub enum Hook {
     Sendmsg6 = 4,
     /// `socket` of a protocol that no registry can name; there is no destination yet.
     SockCreate = 5,
+    /// A packet that a workload sends, on the host side of its interface.
+    Interface = 6,
+    /// A packet that a socket of a workload sends.
+    Packet = 7,
+    /// A packet that leaves the node.
+    Uplink = 8,
 }
 
 impl Hook {
@@ -32,12 +38,23 @@ impl Hook {
             Self::Sendmsg4 => "sendmsg4",
             Self::Sendmsg6 => "sendmsg6",
             Self::SockCreate => "sock_create",
+            Self::Interface => "interface",
+            Self::Packet => "packet",
+            Self::Uplink => "uplink",
         }
     }
 
     /// Every hook that decides.
-    pub const ALL: &'static [Self] =
-        &[Self::Connect4, Self::Connect6, Self::Sendmsg4, Self::Sendmsg6, Self::SockCreate];
+    pub const ALL: &'static [Self] = &[
+        Self::Connect4,
+        Self::Connect6,
+        Self::Sendmsg4,
+        Self::Sendmsg6,
+        Self::SockCreate,
+        Self::Interface,
+        Self::Packet,
+        Self::Uplink,
+    ];
 
     /// From a code in an event.
     pub const fn from_code(code: u8) -> Option<Self> {
@@ -47,6 +64,9 @@ impl Hook {
             3 => Some(Self::Sendmsg4),
             4 => Some(Self::Sendmsg6),
             5 => Some(Self::SockCreate),
+            6 => Some(Self::Interface),
+            7 => Some(Self::Packet),
+            8 => Some(Self::Uplink),
             _ => None,
         }
     }

@@ -3,7 +3,7 @@
 use crate::addr::{Addr, Port, Prefix, Protocol};
 use crate::id::{ClassId, RuleId, ViewId};
 use crate::verdict::Backend;
-use crate::word::{Tagged, mix};
+use crate::word::{Tagged, mix, tag_addr};
 
 /// `WORKLOADS`: a cgroup's id, which is the inode number of its directory.
 #[repr(transparent)]
@@ -29,6 +29,104 @@ impl Tagged for CgroupId {
     #[allow(clippy::cast_possible_truncation)] // both halves are mixed
     fn tag(&self) -> u32 {
         mix(mix(1, self.0 as u32), (self.0 >> 32) as u32)
+    }
+}
+
+/// `INTERFACES`: the index of a network interface on the host's side of a workload.
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct InterfaceId(u32);
+
+impl InterfaceId {
+    /// From the interface's index.
+    #[inline(always)]
+    pub const fn new(index: u32) -> Self {
+        Self(index)
+    }
+
+    /// The index.
+    #[inline(always)]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl Tagged for InterfaceId {
+    #[inline(always)]
+    fn tag(&self) -> u32 {
+        mix(10, self.0)
+    }
+}
+
+/// `NAMESPACES`: the cookie of a network namespace (`SO_NETNS_COOKIE`).
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct NetnsCookie(u64);
+
+impl NetnsCookie {
+    /// From the kernel's number.
+    #[inline(always)]
+    pub const fn new(cookie: u64) -> Self {
+        Self(cookie)
+    }
+
+    /// The kernel's number.
+    #[inline(always)]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl Tagged for NetnsCookie {
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)] // both halves are mixed
+    fn tag(&self) -> u32 {
+        mix(mix(11, self.0 as u32), (self.0 >> 32) as u32)
+    }
+}
+
+/// The tag of one word of a value of `INTERFACES` or `NAMESPACES`: three make one.
+#[derive(Clone, Copy)]
+pub struct PlaceWordTag<K>(pub K, pub u32);
+
+impl<K: Tagged> Tagged for PlaceWordTag<K> {
+    #[inline(always)]
+    fn tag(&self) -> u32 {
+        mix(self.0.tag(), self.1)
+    }
+}
+
+/// `ADDRESSES`: one of a workload's own addresses.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct OwnAddressKey {
+    workload: u64,
+    addr: Addr,
+}
+
+impl OwnAddressKey {
+    /// `addr` of `workload`.
+    #[inline(always)]
+    pub const fn new(workload: CgroupId, addr: Addr) -> Self {
+        Self { workload: workload.get(), addr }
+    }
+
+    /// Whose.
+    pub const fn workload(&self) -> CgroupId {
+        CgroupId::new(self.workload)
+    }
+
+    /// Which.
+    pub const fn addr(&self) -> Addr {
+        self.addr
+    }
+}
+
+impl Tagged for OwnAddressKey {
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)] // both halves are mixed
+    fn tag(&self) -> u32 {
+        tag_addr(mix(mix(12, self.workload as u32), (self.workload >> 32) as u32), &self.addr)
     }
 }
 
@@ -223,10 +321,4 @@ impl Tagged for BackendWordTag {
     fn tag(&self) -> u32 {
         mix(mix(mix(6, self.0.rule.get()), self.0.slot), self.1)
     }
-}
-
-#[inline(always)]
-const fn tag_addr(hash: u32, addr: &Addr) -> u32 {
-    let [a, b, c, d] = addr.words();
-    mix(mix(mix(mix(hash, a), b), c), d)
 }

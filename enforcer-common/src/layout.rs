@@ -3,7 +3,9 @@
 use core::mem::{align_of, size_of};
 
 use crate::event::{EventBudget, FlowEvent};
-use crate::key::{BackendKey, CgroupId, ExactKey, PortKey, PrefixKey};
+use crate::flow::FlowKey;
+use crate::judged::Judged;
+use crate::key::{BackendKey, CgroupId, ExactKey, OwnAddressKey, PortKey, PrefixKey};
 use crate::socket::Translation;
 
 /// The value of `PREFIXES`: the class under the tag of the network that matched, and that network's length.
@@ -15,6 +17,10 @@ pub struct PrefixValue {
     /// Bits of 128.
     pub length: u64,
 }
+
+/// The value of `INTERFACES` and `NAMESPACES`: the two halves of the workload's cgroup id, and the payload of the workload word of its
+/// mesh proxy where that has sockets in the workload's own network namespace (ambient), 0 where not.
+pub type PlaceValue = [u64; 3];
 
 /// The value of `BACKENDS`: four words of address and one of port (slot 0: the number of slots in the first).
 pub type BackendValue = [u64; 5];
@@ -29,13 +35,19 @@ const _: () = {
     assert!(size_of::<FlowEvent>() == 112 && align_of::<FlowEvent>() == 8);
     assert!(size_of::<EventBudget>() == 24);
     assert!(size_of::<Translation>() == 40 && align_of::<Translation>() == 4);
+    assert!(size_of::<Judged>() == 80 && align_of::<Judged>() == 8);
+    assert!(size_of::<FlowKey>() == 24 && align_of::<FlowKey>() == 4);
+    assert!(size_of::<OwnAddressKey>() == 24 && align_of::<OwnAddressKey>() == 8);
 };
 
 /// SAFETY of all of these: `repr(C)` or `repr(transparent)` over integers, without padding (asserted above), any bit pattern valid.
 #[cfg(feature = "user")]
 mod pod {
-    use super::{BackendKey, CgroupId, EventBudget, ExactKey, PortKey, PrefixKey, PrefixValue};
+    use super::{
+        BackendKey, CgroupId, EventBudget, ExactKey, FlowKey, OwnAddressKey, PortKey, PrefixKey, PrefixValue,
+    };
     use crate::id::RuleId;
+    use crate::key::{InterfaceId, NetnsCookie};
 
     macro_rules! pod {
         ($($type:ty),*) => {
@@ -47,6 +59,7 @@ mod pod {
     }
 
     pod!(CgroupId, ExactKey, PrefixKey, PortKey, RuleId, BackendKey, PrefixValue, EventBudget);
+    pod!(FlowKey, InterfaceId, NetnsCookie, OwnAddressKey);
 }
 
 #[cfg(test)]
@@ -60,7 +73,7 @@ mod tests {
     use crate::event::Hook;
     use crate::key::{CgroupId, PortKey, PrefixKey};
     use crate::limits;
-    use crate::names::{CGROUP_PROGRAMS, map};
+    use crate::names::{CGROUP_PROGRAMS, INTERFACE_PROGRAMS, map};
     use crate::reason::Reason;
     use crate::verdict::{Action, RuleAction};
     use crate::word::{Tagged as _, Word};
@@ -77,9 +90,13 @@ mod tests {
         let fingerprint = format!(
             "v{ABI_VERSION} maps {:?} programs {:?} config {} hook {} reasons {} actions {} {} scope {} tags {:x} {:x}",
             map::ALL,
-            CGROUP_PROGRAMS.iter().map(|program| program.name).collect::<std::vec::Vec<_>>(),
-            ConfigKey::EnforcementFlag as u32,
-            Hook::SockCreate as u8,
+            CGROUP_PROGRAMS
+                .iter()
+                .map(|program| program.name)
+                .chain(INTERFACE_PROGRAMS.iter().map(|program| program.name))
+                .collect::<std::vec::Vec<_>>(),
+            ConfigKey::EndpointGrace as u32,
+            Hook::Uplink as u8,
             Reason::COUNT,
             Action::Translate as u8,
             RuleAction::NeedsName as u8,
@@ -102,6 +119,8 @@ mod tests {
             (limits::ANY_RULES, 64),
             (limits::BACKENDS, 96),
             (limits::RULES, 64),
+            (limits::ADDRESSES, 80),
+            (2 * limits::INTERFACES, 80),
         ];
         let total: u64 = bytes.iter().map(|(entries, bytes)| u64::from(*entries) * bytes).sum();
         assert!(total <= 200 << 20, "{} MiB", total >> 20);

@@ -11,12 +11,15 @@
 pub mod addr;
 pub mod config;
 pub mod event;
+pub mod flow;
 pub mod id;
+pub mod judged;
 pub mod key;
 pub mod layout;
 pub mod limits;
 pub mod mode;
 pub mod names;
+pub mod packet;
 pub mod reason;
 pub mod socket;
 pub mod verdict;
@@ -24,4 +27,4 @@ pub mod word;
 
 /// The layout of everything below a pin directory. A kernel map pinned by another ABI is never opened:
 /// raise it with every change to a key, a value, an event or a map's meaning (`layout` has the test that asks for it).
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;

@@ -30,6 +30,19 @@ pub const EVENTS_BYTES: u32 = 1 << 20;
 /// VIPs that one unconnected UDP socket can have answers from at a time. 40 B each, 640 B for a socket that sends to a
 /// VIP at all. With one more, the answers of another are shown under the endpoint's address until the socket sends there again.
 pub const REPLIES_PER_SOCKET: usize = 16;
+/// Flows of one workload that no socket remembers: what came in, what went out as a datagram, fragments, neighbours. An LRU element is
+/// 56 bytes of bookkeeping plus key and value, and 16 of a bucket: 104 B each, 416 KiB for each workload that has an
+/// interface or a cgroup of its own, 45 MiB for 110 of them.
+pub const FLOWS: u32 = 4_096;
+/// Own addresses of all workloads. 48 + 24 + 8 = 80 B each: 1.3 MiB when full.
+pub const ADDRESSES: u32 = 16_384;
+/// Interfaces of workloads, and as many network namespaces. 48 + 8 + 24 = 80 B each: 640 KiB when full.
+pub const INTERFACES: u32 = 8_192;
+/// Generations of views: two views whose numbers are equal modulo this share one, which costs a look more, never less.
+pub const GENERATIONS: usize = 1_024;
+/// ICMP messages that tell a workload of its denied packets, in a second: a tenth of what routers send by default is enough for a
+/// person, and no flood.
+pub const REFUSALS_PER_SECOND: u64 = 100;
 /// Backend slots of one rule: weights are approximated within it.
 pub const SLOTS_PER_RULE: usize = 1_024;
 

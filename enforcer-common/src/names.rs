@@ -26,6 +26,18 @@ pub mod map {
     pub const PEERS: &str = "PEERS";
     /// Socket → what it asked for and where its datagrams went instead. Dies with the socket.
     pub const REPLIES: &str = "REPLIES";
+    /// Socket → what was decided over its flow. Dies with the socket.
+    pub const JUDGED: &str = "JUDGED";
+    /// Workload → a table of its flows.
+    pub const FLOWS: &str = "FLOWS";
+    /// Interface index → the workload behind it.
+    pub const INTERFACES: &str = "INTERFACES";
+    /// Network-namespace cookie → the workload in it.
+    pub const NAMESPACES: &str = "NAMESPACES";
+    /// (workload, address) → it is its own.
+    pub const ADDRESSES: &str = "ADDRESSES";
+    /// View → when it was narrowed last. The one map that is read without a look-up: the programs' own memory (`.bss`).
+    pub const GENERATIONS: &str = ".bss";
     /// Settings.
     pub const CONFIG: &str = "CONFIG";
 
@@ -43,6 +55,12 @@ pub mod map {
         EVENTS,
         PEERS,
         REPLIES,
+        JUDGED,
+        FLOWS,
+        INTERFACES,
+        NAMESPACES,
+        ADDRESSES,
+        GENERATIONS,
         CONFIG,
     ];
 }
@@ -70,4 +88,42 @@ pub const CGROUP_PROGRAMS: &[CgroupProgram] = &[
     CgroupProgram { name: "enforcer_peer4", attach_type: 29 },
     CgroupProgram { name: "enforcer_peer6", attach_type: 30 },
     CgroupProgram { name: "enforcer_sock", attach_type: 2 },
+    CgroupProgram { name: "enforcer_skb_in", attach_type: 0 },
+    CgroupProgram { name: "enforcer_skb_out", attach_type: 1 },
+];
+
+/// A program that sees packets of an interface.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct InterfaceProgram {
+    /// As for [`CgroupProgram`].
+    pub name: &'static str,
+    /// What the interface receives, or what it sends.
+    pub direction: Direction,
+    /// On which interfaces it belongs.
+    pub side: Side,
+}
+
+/// Which way packets go, as the interface sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Direction {
+    /// What it receives.
+    Ingress,
+    /// What it sends.
+    Egress,
+}
+
+/// Whose interface it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Side {
+    /// The host's side of a workload's.
+    Workload,
+    /// The node's own, `--uplink`.
+    Uplink,
+}
+
+/// The programs of interfaces, in the order in which they are attached: what comes in is recorded before anything is judged.
+pub const INTERFACE_PROGRAMS: &[InterfaceProgram] = &[
+    InterfaceProgram { name: "enforcer_tc_out", direction: Direction::Egress, side: Side::Workload },
+    InterfaceProgram { name: "enforcer_tc_in", direction: Direction::Ingress, side: Side::Workload },
+    InterfaceProgram { name: "enforcer_uplink", direction: Direction::Egress, side: Side::Uplink },
 ];

@@ -62,6 +62,36 @@ reasons! {
     WrongFamily = 12, "wrong_family";
     /// The kernel had no memory to remember the VIP by: the program would get answers from an address that it never asked.
     NoStorage = 13, "no_storage";
+    /// The answer to what the other side has begun.
+    Inbound = 14, "inbound";
+    /// An ICMP error about a packet that the workload has received.
+    Related = 15, "related";
+    /// What keeps the link itself working: ARP, neighbour discovery, MLD.
+    LinkControl = 16, "link_control";
+    /// A later fragment of a datagram whose first one was allowed.
+    FragmentOfAllowed = 17, "fragment_of_allowed";
+    /// The service does not have this endpoint any more, and the flow is older than that: see `--endpoint-grace`.
+    Grace = 18, "grace";
+    /// The packet cannot be read for certain: too short, or its lengths contradict each other.
+    Malformed = 19, "malformed";
+    /// The packet says which way to go, so that its destination is not where it goes.
+    SourceRoute = 20, "source_route";
+    /// A fragment without the first one, or one that could change what was decided.
+    Fragment = 21, "fragment";
+    /// More IPv6 extension headers than anybody needs.
+    ExtensionHeaders = 22, "extension_headers";
+    /// Neither IP nor ARP.
+    NotIp = 23, "not_ip";
+    /// The source address is not the workload's own.
+    SpoofedSource = 24, "spoofed_source";
+    /// An answer to nothing: nobody has asked, or the flow is over.
+    NoFlow = 25, "no_flow";
+    /// An ICMP message that no workload needs to send.
+    IcmpType = 26, "icmp_type";
+    /// The address of a service that stands for its endpoints, and nothing has translated it: the packet did not come through `connect` or `sendto`.
+    NotTranslated = 27, "not_translated";
+    /// An address that exists on no link: loopback, unspecified, IPv4 within IPv6.
+    Martian = 28, "martian";
 }
 
 impl Reason {
@@ -76,7 +106,12 @@ impl Reason {
             | Self::Exempt
             | Self::Registered
             | Self::AllowAny
-            | Self::UnknownWorkloadAllowed => true,
+            | Self::UnknownWorkloadAllowed
+            | Self::Inbound
+            | Self::Related
+            | Self::LinkControl
+            | Self::FragmentOfAllowed
+            | Self::Grace => true,
             Self::NotRegistered
             | Self::NeedsName
             | Self::NoBackend
@@ -85,7 +120,17 @@ impl Reason {
             | Self::Protocol
             | Self::TableFault
             | Self::WrongFamily
-            | Self::NoStorage => false,
+            | Self::NoStorage
+            | Self::Malformed
+            | Self::SourceRoute
+            | Self::Fragment
+            | Self::ExtensionHeaders
+            | Self::NotIp
+            | Self::SpoofedSource
+            | Self::NoFlow
+            | Self::IcmpType
+            | Self::NotTranslated
+            | Self::Martian => false,
         }
     }
 

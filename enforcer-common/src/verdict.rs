@@ -11,7 +11,7 @@ use crate::id::{ClassId, RuleId, ViewId};
 use crate::mode::OutboundPolicy;
 use crate::reason::Reason;
 
-pub use workload::Workload;
+pub use workload::{Role, Workload};
 
 /// A map element changed twice under one reader; the answer is deny.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -112,12 +112,25 @@ pub struct Query {
     /// The backend must be of the destination's address family. An IPv4 socket can do no other; an IPv6 socket can
     /// be connected to an IPv4 backend, but the kernel refuses (ENOTSUPP) to send a datagram there instead.
     pub same_family: bool,
+    /// A packet that exists already, which nothing can translate any more: `endpoint` is where it goes.
+    pub is_packet: bool,
+    /// Where the packet goes whose socket has asked for `addr`; [`Backend::NONE`] when it goes to `addr` itself.
+    pub endpoint: Backend,
 }
 
 impl Query {
     /// A question without a socket behind it, as `connect` of a new one would ask.
     pub const fn new(workload: Workload, protocol: Protocol, addr: Addr, port: Port) -> Self {
-        Self { workload, protocol, addr, port, random: 0, same_family: addr.is_v4() }
+        Self {
+            workload,
+            protocol,
+            addr,
+            port,
+            random: 0,
+            same_family: addr.is_v4(),
+            is_packet: false,
+            endpoint: Backend::NONE,
+        }
     }
 }
 
@@ -168,8 +181,9 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// An allowance, for the few that a hook finds out itself.
     #[inline(always)]
-    const fn allow(reason: Reason, rule: RuleId) -> Self {
+    pub const fn allow(reason: Reason, rule: RuleId) -> Self {
         Self { action: Action::Allow, reason, rule, backend: Backend::NONE }
     }
 
@@ -213,7 +227,8 @@ pub fn decide<T: Tables>(tables: &T, query: &Query) -> Verdict {
         Ok(None) => {}
     }
     if !query.protocol.is_registrable() {
-        return Verdict::deny(Reason::Protocol, RuleId::NONE);
+        // Of the supported protocols this leaves ICMP, and of ICMP the hooks let nothing come here but an echo.
+        return echo(tables, query);
     }
     match first_rule(tables, query) {
         Err(TableFault) => Verdict::deny(Reason::TableFault, RuleId::NONE),
@@ -315,8 +330,33 @@ const fn default(query: &Query, reason: Reason, rule: RuleId) -> Verdict {
     }
 }
 
+/// Whether an echo request may be sent: to an address that is registered, whatever its ports.
+#[inline(always)]
+fn echo<T: Tables>(tables: &T, query: &Query) -> Verdict {
+    match is_registered(tables, query) {
+        Err(TableFault) => Verdict::deny(Reason::TableFault, RuleId::NONE),
+        Ok(true) => Verdict::allow(Reason::Registered, RuleId::NONE),
+        Ok(false) => default(query, Reason::NotRegistered, RuleId::NONE),
+    }
+}
+
+#[inline(always)]
+fn is_registered<T: Tables>(tables: &T, query: &Query) -> Result<bool, TableFault> {
+    let (view, public) = (query.workload.view(), query.workload.inherits_public());
+    Ok(tables.exact(view, &query.addr)?.is_some()
+        || public && tables.exact(ViewId::PUBLIC, &query.addr)?.is_some()
+        || tables.longest_prefix(view, &query.addr)?.is_some()
+        || public && tables.longest_prefix(ViewId::PUBLIC, &query.addr)?.is_some())
+}
+
 #[inline(always)]
 fn translate<T: Tables>(tables: &T, query: &Query, rule: RuleId) -> Verdict {
+    if query.workload.is_meshed() {
+        return Verdict::allow(Reason::Registered, rule);
+    }
+    if query.is_packet {
+        return confirm(tables, query, rule);
+    }
     let slots = match tables.slots(rule) {
         Err(TableFault) => return Verdict::deny(Reason::TableFault, rule),
         Ok(None | Some(0)) => return Verdict::deny(Reason::NoBackend, rule),
@@ -329,6 +369,30 @@ fn translate<T: Tables>(tables: &T, query: &Query, rule: RuleId) -> Verdict {
         return Verdict::deny(Reason::WrongFamily, rule);
     }
     Verdict { action: Action::Translate, reason: Reason::Registered, rule, backend }
+}
+
+/// A packet is on its way to the endpoint that was chosen for it.
+#[inline(always)]
+fn confirm<T: Tables>(tables: &T, query: &Query, rule: RuleId) -> Verdict {
+    if query.endpoint.port == Port::ANY {
+        return Verdict::deny(Reason::NotTranslated, rule);
+    }
+    match has(tables, query, rule) {
+        Err(TableFault) => Verdict::deny(Reason::TableFault, rule),
+        Ok(true) => Verdict::allow(Reason::Registered, rule),
+        // For how long, the hook knows.
+        Ok(false) => Verdict::allow(Reason::Grace, rule),
+    }
+}
+
+/// Whether the endpoint is one of the rule's backends: the only one, or a member.
+#[inline(always)]
+fn has<T: Tables>(tables: &T, query: &Query, rule: RuleId) -> Result<bool, TableFault> {
+    match tables.slots(rule)? {
+        None | Some(0) => Ok(false),
+        Some(1) => Ok(pick(tables, query, rule, 1)? == query.endpoint),
+        Some(_) => tables.has_backend(rule, &query.endpoint),
+    }
 }
 
 /// One of the rule's backends, each slot as likely as the next.

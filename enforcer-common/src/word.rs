@@ -4,6 +4,8 @@
 //! program's eyes. Every value that judges is therefore one aligned 64-bit word, read once: the payload and a tag of
 //! the key it was stored under. A tag that does not fit means "look again".
 
+use crate::addr::Addr;
+
 /// 32 bits of payload under a 32-bit tag of the key.
 #[repr(transparent)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,4 +49,11 @@ pub trait Tagged {
 pub(crate) const fn mix(hash: u32, word: u32) -> u32 {
     let hash = (hash ^ word).wrapping_mul(0x9e37_79b1);
     hash ^ (hash >> 15)
+}
+
+/// The same over an address.
+#[inline(always)]
+pub(crate) const fn tag_addr(hash: u32, addr: &Addr) -> u32 {
+    let [a, b, c, d] = addr.words();
+    mix(mix(mix(mix(hash, a), b), c), d)
 }

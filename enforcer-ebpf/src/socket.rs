@@ -70,7 +70,7 @@ pub fn remember<F: Family>(sock: &SockAddr<F>, hook: Hook, meant: &Meant, verdic
     let kept = match hook {
         Hook::Connect4 | Hook::Connect6 => sockets::set_peer(sock, translation),
         Hook::Sendmsg4 | Hook::Sendmsg6 => keep_reply(sock, &meant.asked, &verdict.backend, translation),
-        Hook::SockCreate => true,
+        Hook::SockCreate | Hook::Interface | Hook::Packet | Hook::Uplink => true,
     };
     if kept { verdict } else { Verdict::deny(Reason::NoStorage, verdict.rule) }
 }
@@ -96,7 +96,12 @@ fn keep_reply<F: Family>(sock: &SockAddr<F>, asked: &Backend, to: &Backend, new:
 pub fn forget<F: Family>(sock: &SockAddr<F>, hook: Hook) {
     match hook {
         Hook::Connect4 | Hook::Connect6 => sockets::forget_peer(sock),
-        Hook::Sendmsg4 | Hook::Sendmsg6 | Hook::SockCreate => {}
+        Hook::Sendmsg4
+        | Hook::Sendmsg6
+        | Hook::SockCreate
+        | Hook::Interface
+        | Hook::Packet
+        | Hook::Uplink => {}
     }
     if !sock.protocol().is_udp() {
         return;

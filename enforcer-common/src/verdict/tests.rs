@@ -91,7 +91,9 @@ fn tcp(at: At, action: RuleAction) -> (At, Protocol, Port, RuleAction) {
     (at, Protocol::TCP, Port::new(443), action)
 }
 
-use Reason::{Exempt, Loopback, NeedsName, NoBackend, NotRegistered, Registered, WrongFamily};
+use Reason::{
+    Exempt, Grace, Loopback, NeedsName, NoBackend, NotRegistered, NotTranslated, Registered, WrongFamily,
+};
 use RuleAction::{Allow, NeedsName as Name, Translate};
 
 #[test]
@@ -251,5 +253,63 @@ fn a_process_without_identity_gets_loopback_and_what_is_exempt() {
         let query = Query { workload: Workload::UNKNOWN, ..query(destination, Protocol::TCP) };
         let verdict = decide_unknown(&stand, &query, allowed);
         assert_eq!((verdict.action, verdict.reason), expected, "{destination} {allowed}");
+    }
+}
+
+#[test]
+fn an_echo_asks_for_the_address_alone() {
+    let icmp = |destination| Query { port: Port::ANY, ..query(destination, Protocol::ICMP) };
+    for level in [OwnExact, PublicExact, OwnNet, PublicNet] {
+        let stand = Stand { rules: [tcp(level, Allow)].into(), ..Stand::default() };
+        assert_eq!(decide(&stand, &icmp("192.0.2.1")).reason, Registered);
+    }
+    let anywhere = Stand { rules: [tcp(OwnAny, Allow)].into(), ..Stand::default() };
+    assert_eq!(decide(&anywhere, &icmp("192.0.2.1")).reason, NotRegistered);
+    let faulty = Stand { faulty: Some(PublicNet), ..Stand::default() };
+    assert_eq!(decide(&faulty, &icmp("192.0.2.1")).reason, Reason::TableFault);
+}
+
+#[test]
+fn a_packet_goes_where_its_socket_was_sent() {
+    let backend = |last| Backend { addr: IpAddr::from([10, 0, 0, last]).into(), port: Port::new(8443) };
+    let several = Stand {
+        rules: [tcp(OwnExact, Translate)].into(),
+        backends: [backend(1), backend(2)].into(),
+        faulty: None,
+    };
+    let single = Stand { rules: several.rules.clone(), backends: [backend(1)].into(), ..Stand::default() };
+    let packet = |endpoint| Query { is_packet: true, endpoint, ..query("240.240.0.1", Protocol::TCP) };
+    for (stand, endpoint, expected) in [
+        (&several, backend(2), (Action::Allow, Registered)),
+        (&several, backend(9), (Action::Allow, Grace)),
+        (&several, Backend::NONE, (Action::Deny, NotTranslated)),
+        (&single, backend(1), (Action::Allow, Registered)),
+        (&single, backend(2), (Action::Allow, Grace)),
+    ] {
+        let verdict = decide(stand, &packet(endpoint));
+        assert_eq!((verdict.action, verdict.reason), expected, "{endpoint:?}");
+    }
+}
+
+#[test]
+fn beside_a_mesh_proxy_nothing_is_translated() {
+    let stand = Stand { rules: [tcp(OwnExact, Translate)].into(), ..Stand::default() };
+    for role in [Role::Meshed, Role::MeshProxy] {
+        let mut query = query("240.240.0.1", Protocol::TCP);
+        query.workload = query.workload.with_role(role);
+        for is_packet in [false, true] {
+            let verdict = decide(&stand, &Query { is_packet, ..query });
+            assert_eq!((verdict.action, verdict.reason), (Action::Allow, Registered));
+        }
+    }
+}
+
+#[test]
+fn role_and_coverage_are_beside_all_else() {
+    let workload = Workload::new(ViewId::new(ViewId::MAX), true, OutboundPolicy::Unknown, None);
+    for role in [Role::Alone, Role::Meshed, Role::MeshProxy, Role::Root] {
+        let now = workload.with_coverage(true).with_role(role);
+        assert_eq!((now.role(), now.is_covered(), now.view().get()), (role, true, ViewId::MAX));
+        assert_eq!(now.with_role(Role::Alone).with_coverage(false), workload);
     }
 }

@@ -3,8 +3,35 @@
 use crate::id::ViewId;
 use crate::mode::{Enforcement, OutboundPolicy};
 
+/// What else decides beside the workload: a mesh proxy, or nobody.
+#[repr(u8)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Role {
+    /// Nobody: what it asks for is translated for it.
+    Alone = 0,
+    /// A mesh proxy stands beside it and has to see the service: it is told yes or no, and nothing is changed.
+    Meshed = 1,
+    /// It is the mesh proxy of a workload.
+    MeshProxy = 2,
+    /// No workload at all: the directory above the workloads, `--cgroup`. What is below it and nowhere else has no identity.
+    Root = 3,
+}
+
+impl Role {
+    /// From a word's bits.
+    #[inline(always)]
+    pub const fn from_bits(bits: u32) -> Self {
+        match bits {
+            0 => Self::Alone,
+            1 => Self::Meshed,
+            2 => Self::MeshProxy,
+            _ => Self::Root,
+        }
+    }
+}
+
 /// Who asks: what the maps know of a workload, packed as in the payload of its word: the view in the lower 24 bits, then
-/// policy (2), enforcement (2, 0 is the node's), inherits (1). Taken apart only where it is asked for: decoded at the
+/// policy (2), enforcement (2, 0 is the node's), inherits (1), role (2), whether its interfaces have programs (1). Taken apart only where it is asked for: decoded at the
 /// beginning, the verifier would walk the whole verdict once for each policy.
 #[repr(transparent)]
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -32,6 +59,16 @@ impl Workload {
                 | enforcement << 26
                 | (inherits_public as u32) << 28,
         )
+    }
+
+    /// The same in this role.
+    pub const fn with_role(self, role: Role) -> Self {
+        Self(self.0 & !(3 << 29) | (role as u32) << 29)
+    }
+
+    /// The same, whose packets are judged on the host's side of its interfaces, or not there.
+    pub const fn with_coverage(self, covered: bool) -> Self {
+        Self(self.0 & !(1 << 31) | (covered as u32) << 31)
     }
 
     /// From a word's payload.
@@ -62,6 +99,30 @@ impl Workload {
     #[inline(always)]
     pub const fn policy(self) -> OutboundPolicy {
         OutboundPolicy::from_bits((self.0 >> 24) & 3)
+    }
+
+    /// Who else decides.
+    #[inline(always)]
+    pub const fn role(self) -> Role {
+        Role::from_bits((self.0 >> 29) & 3)
+    }
+
+    /// Whether nothing is translated for it.
+    #[inline(always)]
+    pub const fn is_meshed(self) -> bool {
+        (self.0 >> 29) & 3 != Role::Alone as u32
+    }
+
+    /// Whether it is only the directory above workloads.
+    #[inline(always)]
+    pub const fn is_root(self) -> bool {
+        (self.0 >> 29) & 3 == Role::Root as u32
+    }
+
+    /// Whether its packets are judged on the host's side of its interfaces.
+    #[inline(always)]
+    pub const fn is_covered(self) -> bool {
+        self.0 >> 31 == 1
     }
 
     /// Its own switch, where it differs from the node's.
