@@ -76,6 +76,56 @@ impl Addr {
         self.words[0] == 0 && self.words[1] == 0 && self.words[2] == 0 && u32::from_be(self.words[3]) == 1
     }
 
+    /// 255.255.255.255
+    pub const BROADCAST: Self = Self { words: [0, 0, MAPPED, 0xffff_ffff] };
+
+    /// In an IPv6 packet: `::ffff:0:0/96` or `::/96`, which exist in programs and on no link (RFC 4291 §2.5.5).
+    #[inline(always)]
+    pub const fn is_embedded_v4(&self) -> bool {
+        self.words[0] == 0 && self.words[1] == 0 && (self.words[2] == 0 || self.words[2] == MAPPED)
+    }
+
+    /// Where no packet may go that leaves a host: 0.0.0.0/8, 127.0.0.0/8, `::/96` (RFC 6890).
+    #[inline(always)]
+    pub const fn is_martian(&self) -> bool {
+        if self.is_v4() {
+            let first = u32::from_be(self.words[3]) >> 24;
+            return first == 0 || first == 127;
+        }
+        self.words[0] == 0 && self.words[1] == 0 && self.words[2] == 0
+    }
+
+    /// `fe80::/10`
+    #[inline(always)]
+    pub const fn is_link_local(&self) -> bool {
+        u32::from_be(self.words[0]) >> 22 == 0xfe80_0000 >> 22
+    }
+
+    /// `ff02::/16`
+    #[inline(always)]
+    pub const fn is_link_multicast(&self) -> bool {
+        u32::from_be(self.words[0]) >> 16 == 0xff02
+    }
+
+    /// All nodes, all routers, or a solicited-node address: where neighbour discovery goes (RFC 4861 §2.3).
+    #[inline(always)]
+    pub const fn is_neighbour_multicast(&self) -> bool {
+        if u32::from_be(self.words[0]) != 0xff02_0000 || self.words[1] != 0 {
+            return false;
+        }
+        let (third, last) = (u32::from_be(self.words[2]), u32::from_be(self.words[3]));
+        third == 1 && last >> 24 == 0xff || third == 0 && (last == 1 || last == 2)
+    }
+
+    /// Multicast or 255.255.255.255.
+    #[inline(always)]
+    pub const fn is_for_many(&self) -> bool {
+        if self.is_v4() {
+            return u32::from_be(self.words[3]) >> 28 == 0xe || self.words[3] == 0xffff_ffff;
+        }
+        u32::from_be(self.words[0]) >> 24 == 0xff
+    }
+
     /// This address with all but its first `length` bits (0..=128) cleared. Loop-free arithmetic: the verifier sees four words.
     #[inline(always)]
     pub const fn masked(&self, length: u32) -> Self {

@@ -247,4 +247,8 @@ pub struct EventBudget {
     pub sent: u64,
     /// Events not sent since the maps were made: over the rate, or the ring was full.
     pub suppressed: u64,
+    /// Seconds since boot that `refusals` belongs to.
+    pub refusal_second: u64,
+    /// ICMP messages about denied packets sent in that second.
+    pub refusals: u64,
 }

@@ -179,6 +179,12 @@ impl Flow {
         Self(second << 8)
     }
 
+    /// The workload has begun it and sends no more: what its kernel still has to say, it says without a socket (`TIME_WAIT`).
+    #[inline(always)]
+    pub const fn closing_here(second: u32) -> Self {
+        Self(second << 8 | Self::LOCAL_FIN)
+    }
+
     /// From the payload of its word.
     #[inline(always)]
     pub const fn from_payload(payload: u32) -> Self {
@@ -247,11 +253,16 @@ impl Flow {
         }
     }
 
-    /// Whether a segment of the workload belongs to this flow, which the other side has begun; and what the flow is then.
+    /// Whether a segment of the workload belongs to this flow, which the other side has begun or the workload ends; and what the
+    /// flow is then.
     #[inline(always)]
     pub const fn answered_by(self, flags: TcpFlags, payload: u32, second: u32) -> Option<Self> {
-        if self.0 & Self::BEGUN_BY_REMOTE == 0 || flags.begins() || !self.is_within(TCP_SECONDS, second) {
+        if flags.begins() || !self.is_within(TCP_SECONDS, second) {
             return None;
+        }
+        if self.0 & Self::BEGUN_BY_REMOTE == 0 {
+            let closes = self.0 & Self::LOCAL_FIN != 0 && payload == 0;
+            return if closes && self.is_within(2 * CLOSING_SECONDS, second) { Some(self) } else { None };
         }
         if self.is_over() {
             let last_words = payload == 0 && self.is_within(CLOSING_SECONDS, second);
@@ -263,7 +274,7 @@ impl Flow {
         if flags.is_fin() {
             return Some(self.at(second, Self::LOCAL_FIN));
         }
-        Some(self)
+        if self.age(second) < REFRESH_SECONDS { Some(self) } else { Some(self.at(second, 0)) }
     }
 
     /// Whether a datagram of the workload answers one that came in.
@@ -319,6 +330,15 @@ mod tests {
         let reset = arrived(arrived(None, SYN, 5), RST, 6).unwrap();
         assert!(reset.answered_by(ACK, 1, 6).is_none());
         assert_eq!(arrived(Some(reset), SYN, 7), Some(Flow::begun_by_remote(7)));
+    }
+
+    #[test]
+    fn a_connection_of_the_workload_ends_without_its_socket() {
+        let flow = Flow::closing_here(10);
+        assert_eq!(flow.answered_by(ACK, 0, 100), Some(flow));
+        assert_eq!(flow.answered_by(ACK, 1, 11), None);
+        assert_eq!(flow.answered_by(ACK, 0, 131), None);
+        assert_eq!(Flow::begun_here(10).answered_by(ACK, 0, 11), None);
     }
 
     #[test]

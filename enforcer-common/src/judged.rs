@@ -20,6 +20,15 @@ pub struct Tuple {
     pub interface: u32,
 }
 
+impl Tuple {
+    /// What the programs of socket calls leave for those of packets, before the socket has an address.
+    #[inline(always)]
+    pub const fn announced(protocol: Protocol, remote: Addr, remote_port: Port) -> Self {
+        let (local, local_port) = (Addr::UNSPECIFIED, Port::ANY);
+        Self { local, remote, local_port, remote_port, protocol, interface: 0 }
+    }
+}
+
 /// What was decided.
 #[repr(u32)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -22,6 +22,13 @@ impl CgroupId {
     pub const fn get(self) -> u64 {
         self.0
     }
+
+    /// What stands in `WORKLOADS` for the mesh proxy of this workload when the proxy's own cgroup is elsewhere (ambient): no
+    /// directory has this number.
+    #[inline(always)]
+    pub const fn of_proxy(self) -> Self {
+        Self(self.0 | 1 << 63)
+    }
 }
 
 impl Tagged for CgroupId {

@@ -18,8 +18,8 @@ pub struct PrefixValue {
     pub length: u64,
 }
 
-/// The value of `INTERFACES` and `NAMESPACES`: the two halves of the workload's cgroup id, and the payload of the workload word of its
-/// mesh proxy where that has sockets in the workload's own network namespace (ambient), 0 where not.
+/// The value of `INTERFACES` and `NAMESPACES`: the two halves of the workload's cgroup id, and 1 where its mesh proxy has sockets in the
+/// workload's own network namespace (ambient; [`CgroupId::of_proxy`]), 0 where not.
 pub type PlaceValue = [u64; 3];
 
 /// The value of `BACKENDS`: four words of address and one of port (slot 0: the number of slots in the first).
@@ -33,7 +33,7 @@ const _: () = {
     assert!(size_of::<BackendKey>() == 8);
     assert!(size_of::<PrefixValue>() == 16);
     assert!(size_of::<FlowEvent>() == 112 && align_of::<FlowEvent>() == 8);
-    assert!(size_of::<EventBudget>() == 24);
+    assert!(size_of::<EventBudget>() == 40);
     assert!(size_of::<Translation>() == 40 && align_of::<Translation>() == 4);
     assert!(size_of::<Judged>() == 80 && align_of::<Judged>() == 8);
     assert!(size_of::<FlowKey>() == 24 && align_of::<FlowKey>() == 4);

@@ -36,8 +36,9 @@ pub mod map {
     pub const NAMESPACES: &str = "NAMESPACES";
     /// (workload, address) → it is its own.
     pub const ADDRESSES: &str = "ADDRESSES";
-    /// View → when it was narrowed last. The one map that is read without a look-up: the programs' own memory (`.bss`).
-    pub const GENERATIONS: &str = ".bss";
+    /// View → when it was narrowed last. The one map that is read without a look-up: the programs' own memory, which the kernel object
+    /// and `bpftool map` call [`super::MEMORY`].
+    pub const GENERATIONS: &str = "GENERATIONS";
     /// Settings.
     pub const CONFIG: &str = "CONFIG";
 
@@ -64,6 +65,9 @@ pub mod map {
         CONFIG,
     ];
 }
+
+/// The section of the kernel object that [`map::GENERATIONS`] is; a pin cannot have a dot in its name.
+pub const MEMORY: &str = ".bss";
 
 /// A byte of the programs' read-only data that the loader writes: 1 where the kernel has `bpf_skc_to_mptcp_sock`.
 pub const HAS_MPTCP_HELPER: &str = "HAS_MPTCP_HELPER";

@@ -1,19 +1,24 @@
 //! Safe views of what the kernel hands to a program: the socket address, the task, the clock.
 
+pub mod skb;
+
 use core::arch::asm;
 use core::marker::PhantomData;
 use core::ptr::{addr_of, addr_of_mut, read_volatile, write_volatile};
 
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::bindings::{bpf_sock, bpf_sock_addr};
+use aya_ebpf::helpers::generated::bpf_get_netns_cookie;
 use aya_ebpf::helpers::{
     bpf_get_current_ancestor_cgroup_id, bpf_get_current_cgroup_id, bpf_get_current_comm,
     bpf_get_current_pid_tgid, bpf_get_prandom_u32, bpf_get_socket_cookie, bpf_ktime_get_ns,
 };
 use aya_ebpf::programs::{SockAddrContext, SockContext};
 use enforcer_common::addr::{Addr, Port, Protocol};
-use enforcer_common::key::CgroupId;
+use enforcer_common::key::{CgroupId, NetnsCookie};
 use enforcer_common::verdict::Backend;
+
+use skb::PacketSocket;
 
 /// `SOCK_RAW`
 const SOCK_RAW: u32 = 3;
@@ -196,6 +201,19 @@ impl<F: Family> SockAddr<F> {
         unsafe { read_volatile(addr_of!((*socket).state)) == TCP_ESTABLISHED }
     }
 
+    /// The network namespace of the socket.
+    #[inline(always)]
+    pub fn namespace(&self) -> NetnsCookie {
+        // SAFETY: the helper takes the context pointer of a sock_addr program.
+        NetnsCookie::new(unsafe { bpf_get_netns_cookie(self.ctx.as_ptr()) })
+    }
+
+    /// The socket, as packets have it.
+    #[inline(always)]
+    pub fn as_packets_have_it(&self) -> Option<PacketSocket> {
+        PacketSocket::new(self.socket())
+    }
+
     /// The kernel's context, for the helpers that want it.
     #[inline(always)]
     pub const fn raw(&self) -> &SockAddrContext {
@@ -245,6 +263,13 @@ impl Sock {
         unsafe { read_volatile(addr_of!((*self.ctx.sock).type_)) == SOCK_RAW }
     }
 
+    /// Its network namespace.
+    #[inline(always)]
+    pub fn namespace(&self) -> NetnsCookie {
+        // SAFETY: the helper takes the context pointer of a sock program.
+        NetnsCookie::new(unsafe { bpf_get_netns_cookie(self.ctx.as_ptr()) })
+    }
+
     /// The socket's cookie.
     #[inline(always)]
     pub fn cookie(&self) -> u64 {
@@ -273,6 +298,13 @@ pub fn own_cgroup() -> CgroupId {
 pub fn now_ns() -> u64 {
     // SAFETY: the helper has no arguments.
     unsafe { bpf_ktime_get_ns() }
+}
+
+/// Seconds since boot.
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation)] // a century
+pub fn now_second() -> u32 {
+    (now_ns() / 1_000_000_000) as u32
 }
 
 /// All ones for zero, zero for all else, without a branch in the eyes of LLVM and the verifier.

@@ -19,7 +19,7 @@ pub fn wanted(verdict: &Verdict) -> bool {
 /// Sends the event, or counts it as suppressed.
 #[inline(always)]
 pub fn event(
-    cookie: impl Fn() -> u64,
+    who: impl Fn(u64) -> Asker,
     cgroup: CgroupId,
     asked: Asked,
     verdict: &Verdict,
@@ -29,12 +29,17 @@ pub fn event(
     if !maps::spend_event(cgroup, time_ns, verdict.action == Action::Deny) {
         return;
     }
-    let who = Asker {
+    maps::send_event(cgroup, FlowEvent::new(who(time_ns), asked, verdict, enforcement));
+}
+
+/// The running task as the one that asks.
+#[inline(always)]
+pub fn task(time_ns: u64, cgroup: CgroupId, cookie: u64) -> Asker {
+    Asker {
         time_ns,
         cgroup: if cgroup.get() == 0 { ctx::own_cgroup() } else { cgroup },
-        cookie: cookie(),
+        cookie,
         pid: ctx::pid(),
         command: ctx::command(),
-    };
-    maps::send_event(cgroup, FlowEvent::new(who, asked, verdict, enforcement));
+    }
 }

@@ -1,10 +1,13 @@
 //! Whose process this is: the workload whose cgroup is the task's own or one above it.
 
 use enforcer_common::config::MAX_LEVELS;
-use enforcer_common::key::CgroupId;
+use enforcer_common::event::Hook;
+use enforcer_common::key::{CgroupId, InterfaceId, NetnsCookie};
 use enforcer_common::mode::Enforcement;
-use enforcer_common::verdict::{Lookup, Workload};
+use enforcer_common::verdict::{Lookup, Role, TableFault, Workload};
 
+use crate::ctx::skb::Skb;
+use crate::maps::places::{self, Place};
 use crate::{ctx, maps};
 
 /// Who asks.
@@ -18,6 +21,12 @@ pub struct Identity {
 impl Identity {
     /// Every process without an identity.
     pub const UNKNOWN: Self = Self { cgroup: CgroupId::new(0), payload: 0 };
+
+    /// Whether it has no identity.
+    #[inline(always)]
+    pub const fn is_unknown(self) -> bool {
+        self.cgroup.get() == 0
+    }
 
     /// What the maps know of it.
     #[inline(always)]
@@ -36,19 +45,123 @@ impl Identity {
     }
 }
 
-/// The workload at the deepest level that has one. The agent lists the levels at which workloads are: one, as a rule.
+/// The workload of the running task: the one at the deepest level that has one. The agent lists the levels at which workloads are:
+/// one, as a rule. A task below the enforced cgroups and in no workload's may be a mesh proxy that works in a workload's network
+/// namespace.
 #[inline(always)]
-pub fn workload() -> Lookup<Identity> {
+pub fn workload(namespace: impl Fn() -> NetnsCookie) -> Lookup<Identity> {
+    match deepest(ctx::ancestor_cgroup)? {
+        Some(who) if !who.workload().is_root() => Ok(Some(who)),
+        _ => match places::of_namespace(namespace())? {
+            Some(place) if place.has_proxy => proxy(place),
+            _ => Ok(None),
+        },
+    }
+}
+
+/// The mesh proxy of a workload, from elsewhere.
+#[inline(always)]
+fn proxy(place: Place) -> Lookup<Identity> {
+    let payload = maps::workload(place.cgroup.of_proxy())?;
+    Ok(payload.map(|payload| Identity { cgroup: place.cgroup, payload }))
+}
+
+/// The first entry of `WORKLOADS` among the ancestors of a cgroup, deepest first.
+#[inline(always)]
+fn deepest(ancestor: impl Fn(u64) -> CgroupId) -> Lookup<Identity> {
     let levels = maps::workload_levels();
     for index in 0..MAX_LEVELS {
         let level = (levels >> (8 * index)) & 0xff;
         if level == 0 {
             break;
         }
-        let cgroup = ctx::ancestor_cgroup(level);
+        let cgroup = ancestor(level);
         if let Some(payload) = maps::workload(cgroup)? {
             return Ok(Some(Identity { cgroup, payload }));
         }
     }
     Ok(None)
+}
+
+/// Whose packet it is.
+pub enum Sender {
+    /// A workload's.
+    Known(Identity),
+    /// That of a workload without an identity.
+    Unknown,
+    /// Nobody's that is judged here.
+    Elsewhere,
+    /// The maps cannot be trusted.
+    Fault,
+}
+
+/// Whose packet this is, whichever way it goes.
+#[inline(always)]
+pub fn sender(skb: Skb, hook: Hook) -> Sender {
+    let found = match hook {
+        Hook::Interface => return of_interface(skb),
+        _ => deepest(|level| skb.ancestor_cgroup(level)),
+    };
+    match found {
+        Err(TableFault) => Sender::Fault,
+        // What has an interface of its own is judged there.
+        Ok(Some(who)) if who.workload().is_covered() => Sender::Elsewhere,
+        Ok(Some(who)) if !who.workload().is_root() => Sender::Known(who),
+        Ok(None) if matches!(hook, Hook::Uplink) => Sender::Elsewhere,
+        Ok(_) => Sender::Unknown,
+    }
+}
+
+#[inline(always)]
+fn of_interface(skb: Skb) -> Sender {
+    let place = match places::of_interface(InterfaceId::new(skb.interface())) {
+        Ok(Some(place)) => place,
+        Ok(None) => return Sender::Unknown,
+        Err(TableFault) => return Sender::Fault,
+    };
+    match maps::workload(place.cgroup) {
+        Ok(Some(payload)) => {
+            let who = Identity { cgroup: place.cgroup, payload };
+            if who.workload().is_meshed() { proxy_or(skb, place, who) } else { Sender::Known(who) }
+        }
+        Ok(None) => Sender::Unknown,
+        Err(TableFault) => Sender::Fault,
+    }
+}
+
+/// A mesh proxy has the workload's interface, its tables, and a view of its own: the sidecar's container is a workload below the
+/// workload, and ztunnel's sockets have a cgroup elsewhere.
+#[inline(always)]
+fn proxy_or(skb: Skb, place: Place, who: Identity) -> Sender {
+    let socket = skb.cgroup();
+    if socket.get() == 0 {
+        return Sender::Known(who);
+    }
+    let is_below = is_below(skb, place.cgroup);
+    if place.has_proxy && !is_below {
+        return match proxy(place) {
+            Ok(Some(proxy)) => Sender::Known(proxy),
+            Ok(None) => Sender::Unknown,
+            Err(TableFault) => Sender::Fault,
+        };
+    }
+    match deepest(|level| skb.ancestor_cgroup(level)) {
+        Ok(Some(found)) if is_below && found.workload().role() == Role::MeshProxy => {
+            Sender::Known(Identity { payload: found.payload, ..who })
+        }
+        Ok(_) => Sender::Known(who),
+        Err(TableFault) => Sender::Fault,
+    }
+}
+
+/// Whether the packet's socket is in `cgroup` or below it.
+#[inline(always)]
+fn is_below(skb: Skb, cgroup: CgroupId) -> bool {
+    let levels = maps::workload_levels();
+    let mut below = false;
+    for index in 0..MAX_LEVELS {
+        let level = (levels >> (8 * index)) & 0xff;
+        below |= level != 0 && skb.ancestor_cgroup(level) == cgroup;
+    }
+    below
 }

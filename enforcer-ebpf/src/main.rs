@@ -7,19 +7,26 @@
 #![feature(asm_experimental_arch)]
 #![no_main]
 
+mod arrived;
+mod cgroup_skb;
 mod connect;
 mod create;
 mod ctx;
 mod emit;
+mod established;
 mod identity;
 mod judge;
 mod maps;
 mod outcome;
 mod peername;
+mod read;
 mod recvmsg;
+mod refuse;
 mod sendmsg;
+mod sent;
 mod socket;
 mod tables;
+mod tc;
 
 #[cfg(not(test))]
 #[panic_handler]

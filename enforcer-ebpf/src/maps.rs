@@ -2,6 +2,8 @@
 //!
 //! Those of single sockets are in [`sockets`]. Beside each map stands who writes it, who reads it, and what happens when it is full.
 
+pub mod flows;
+pub mod places;
 pub mod sockets;
 
 use core::arch::asm;
@@ -119,6 +121,13 @@ pub fn unknown_workload_allowed() -> bool {
 #[inline(always)]
 pub fn workload_levels() -> u64 {
     config(ConfigKey::WorkloadLevels)
+}
+
+/// Seconds for which an established flow may go on to an endpoint that its service does not have any more.
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation)] // days
+pub fn endpoint_grace() -> u32 {
+    config(ConfigKey::EndpointGrace) as u32
 }
 
 /// Whether `--allow` ranges exist.
@@ -275,6 +284,23 @@ pub fn spend_event(cgroup: CgroupId, time_ns: u64, denied: bool) -> bool {
         return false;
     }
     true
+}
+
+/// Whether this second's budget of the workload has room for one answer more to a denied packet.
+#[inline(always)]
+pub fn spend_refusal(cgroup: CgroupId, time_ns: u64) -> bool {
+    let Some(budget) = EVENT_BUDGET.get_ptr_mut(cgroup) else { return false };
+    let second = time_ns / 1_000_000_000;
+    // SAFETY: as in `spend_event`.
+    let spent = unsafe {
+        if read_volatile(&raw const (*budget).refusal_second) != second {
+            (*budget).refusal_second = second;
+            (*budget).refusals = 0;
+        }
+        (*budget).refusals += 1;
+        (*budget).refusals
+    };
+    spent <= limits::REFUSALS_PER_SECOND
 }
 
 /// Sends the event; a full ring counts it as suppressed.

@@ -166,7 +166,7 @@ impl Replies {
 
     /// What is there.
     #[inline(always)]
-    fn at(&self, difference: impl Fn(&Translation) -> u32) -> Option<Translation> {
+    pub fn at(&self, difference: impl Fn(&Translation) -> u32) -> Option<Translation> {
         Some(self.get(self.position(difference)?))
     }
 }

@@ -10,6 +10,7 @@ pub mod counters;
 pub mod detach;
 #[cfg(test)]
 pub mod fake;
+pub mod flow_tables;
 pub mod kernel;
 pub mod load;
 pub mod maps;

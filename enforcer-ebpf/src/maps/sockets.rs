@@ -1,14 +1,17 @@
 //! The storage of single sockets: what each remembers of its translations. It dies with its socket.
 
-use core::ptr::{null_mut, read_volatile, write_volatile};
+use core::ptr::{NonNull, null_mut, read_volatile, write_volatile};
 
 use aya_ebpf::bindings::BPF_SK_STORAGE_GET_F_CREATE;
 use aya_ebpf::btf_maps::SkStorage;
 use aya_ebpf::helpers::generated::{bpf_sk_storage_get, bpf_skc_to_mptcp_sock};
 use aya_ebpf::macros::btf_map;
+use enforcer_common::judged::{Judged, Tuple};
 use enforcer_common::limits::REPLIES_PER_SOCKET;
 use enforcer_common::socket::Translation;
+use enforcer_common::verdict::Backend;
 
+use crate::ctx::skb::PacketSocket;
 use crate::ctx::{self, Family, SockAddr};
 
 /// Written by the connect programs, read by getpeername, recvmsg and the next connect; nobody else. No memory: the
@@ -19,6 +22,62 @@ static PEERS: SkStorage<Translation> = SkStorage::new();
 /// Written by the sendmsg programs, read by recvmsg and the next sendmsg. No memory: the datagram is denied.
 #[btf_map]
 static REPLIES: SkStorage<[Translation; REPLIES_PER_SOCKET]> = SkStorage::new();
+
+/// Written by the packet programs for their next packet, and by the connect and sendmsg programs for the packet programs: what was
+/// decided over the socket's flow. No memory: every packet is decided over anew.
+#[btf_map]
+static JUDGED: SkStorage<Judged> = SkStorage::new();
+
+/// What was decided over the flow of a packet's socket, if it is `tuple`'s. Read where it stands: only what fits is looked at further.
+#[inline(always)]
+pub fn judged(socket: &PacketSocket, tuple: &Tuple) -> Option<Judged> {
+    let map = (&raw const JUDGED).cast_mut().cast();
+    // SAFETY: the helper takes the socket of the context, a whole one.
+    let pointer = unsafe { bpf_sk_storage_get(map, socket.raw().cast(), null_mut(), 0) };
+    if pointer.is_null() {
+        return None;
+    }
+    // SAFETY: the storage of a living socket; what another thread writes meanwhile fails its seal.
+    let judged: Judged = unsafe { read_volatile(pointer.cast()) };
+    judged.is_of(tuple).then_some(judged)
+}
+
+/// Remembers what was decided. Without memory it is decided again.
+#[inline(always)]
+pub fn set_judged(socket: &PacketSocket, judged: Judged) {
+    let map = (&raw const JUDGED).cast_mut().cast();
+    let flags = u64::from(BPF_SK_STORAGE_GET_F_CREATE);
+    // SAFETY: as above; the kernel makes a value of zeros.
+    let pointer = unsafe { bpf_sk_storage_get(map, socket.raw().cast(), null_mut(), flags) };
+    if !pointer.is_null() {
+        // SAFETY: as above.
+        unsafe { write_volatile(pointer.cast(), judged.sealed()) };
+    }
+}
+
+/// What the socket of a packet asked for when it was sent to `target` instead; [`Backend::NONE`] when it asked for that itself.
+#[inline(always)]
+pub fn asked_for(socket: &PacketSocket, target: &Backend) -> Backend {
+    let map = (&raw const PEERS).cast_mut().cast();
+    // SAFETY: as above.
+    let pointer = unsafe { bpf_sk_storage_get(map, socket.raw().cast(), null_mut(), 0) };
+    if !pointer.is_null() {
+        // SAFETY: as above.
+        let peer: Translation = unsafe { read_volatile(pointer.cast()) };
+        if let Some(asked) = peer.asked_for(target) {
+            return asked;
+        }
+    }
+    let map = (&raw const REPLIES).cast_mut().cast();
+    // SAFETY: as above.
+    let pointer = unsafe { bpf_sk_storage_get(map, socket.raw().cast(), null_mut(), 0) };
+    let Some(first) = NonNull::new(pointer.cast::<Translation>()) else { return Backend::NONE };
+    let replies = Replies { first: first.as_ptr() };
+    match replies.at(|kept| kept.backend_differs(target)) {
+        Some(kept) => kept.asked_for(target).unwrap_or(Backend::NONE),
+        None => Backend::NONE,
+    }
+}
 
 /// What a socket remembers of its peer.
 #[inline(always)]

@@ -12,7 +12,7 @@ use enforcer_core::policy::budget::Limits;
 use enforcer_core::policy::image::{Image, MapOp};
 
 use crate::dataplane::attach;
-use crate::dataplane::load::{self, LoadedProgram};
+use crate::dataplane::load::{self, Programs};
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pin::{PinLock, Pins};
 use crate::dataplane::{Dataplane, NodeSettings, detach, probe, switch};
@@ -21,7 +21,7 @@ use crate::dataplane::{Dataplane, NodeSettings, detach, probe, switch};
 /// the maps it has made.
 pub struct Kernel {
     pins: Pins,
-    programs: Vec<LoadedProgram>,
+    programs: Programs,
     maps: Maps,
     attached: Vec<(CgroupId, PathBuf)>,
     /// Made its maps, and nothing is attached to them yet.
@@ -92,7 +92,7 @@ impl Dataplane for Kernel {
     fn attach(&mut self, cgroups: &[(CgroupId, PathBuf)]) -> Result<()> {
         // Each for itself: one that cannot be attached leaves none of the others open.
         let attach = |(cgroup, path): &(CgroupId, PathBuf)| {
-            attach::attach(&self.pins, *cgroup, path, &self.programs).err()
+            attach::attach(&self.pins, *cgroup, path, &self.programs.cgroup).err()
         };
         let errors: Vec<String> =
             cgroups.iter().filter_map(attach).map(|error| format!("{error:#}")).collect();

@@ -7,7 +7,9 @@ use aya::maps::MapInfo;
 use aya::programs::{Program, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
 use enforcer_common::limits::{EVENTS_BYTES, HEADROOM};
-use enforcer_common::names::{CGROUP_PROGRAMS, CgroupProgram, HAS_MPTCP_HELPER, map};
+use enforcer_common::names::{
+    CGROUP_PROGRAMS, CgroupProgram, HAS_MPTCP_HELPER, INTERFACE_PROGRAMS, InterfaceProgram, MEMORY, map,
+};
 use enforcer_core::policy::budget::Limits;
 
 use crate::dataplane::pin::Pins;
@@ -25,9 +27,18 @@ pub struct LoadedProgram {
     pub fd: OwnedFd,
 }
 
+/// All loaded programs.
+#[derive(Debug)]
+pub struct Programs {
+    /// Those of cgroups.
+    pub cgroup: Vec<LoadedProgram>,
+    /// Those of interfaces.
+    pub interface: Vec<(InterfaceProgram, OwnedFd)>,
+}
+
 /// Loads all programs over the pinned maps; maps that are not there yet are made and pinned. On failure nothing is
 /// left that was not there before.
-pub fn load(pins: &Pins, limits: &Limits) -> Result<Vec<LoadedProgram>> {
+pub fn load(pins: &Pins, limits: &Limits) -> Result<Programs> {
     let fresh = is_fresh(pins);
     check_sizes(pins, limits)?;
     pins.create()?;
@@ -53,13 +64,13 @@ pub(super) fn unpin_maps(pins: &Pins) {
     }
 }
 
-fn load_programs(pins: &Pins, limits: &Limits) -> Result<Vec<LoadedProgram>> {
+fn load_programs(pins: &Pins, limits: &Limits) -> Result<Programs> {
     let btf = Btf::from_sys_fs().context("cannot read the kernel's BTF from /sys/kernel/btf/vmlinux")?;
     let paths: Vec<_> = map::ALL.iter().map(|name| (*name, pins.map(name))).collect();
     let mut loader = EbpfLoader::new();
     loader.btf(Some(&btf));
     for (name, path) in paths {
-        loader.map_pin_path(name, path);
+        loader.map_pin_path(if name == map::GENERATIONS { MEMORY } else { name }, path);
     }
     for (name, entries) in map_entries(limits) {
         loader.map_max_entries(name, entries);
@@ -67,16 +78,23 @@ fn load_programs(pins: &Pins, limits: &Limits) -> Result<Vec<LoadedProgram>> {
     let has_mptcp_helper = u8::from(probe::has_mptcp_helper());
     loader.override_global(HAS_MPTCP_HELPER, &has_mptcp_helper, true);
     let mut ebpf = loader.load(OBJECT).context("cannot create the eBPF maps")?;
-    CGROUP_PROGRAMS.iter().map(|program| load_program(&mut ebpf, *program)).collect()
+    let cgroup = CGROUP_PROGRAMS
+        .iter()
+        .map(|program| Ok(LoadedProgram { program: *program, fd: load_program(&mut ebpf, program.name)? }));
+    let cgroup = cgroup.collect::<Result<_>>()?;
+    let interface =
+        INTERFACE_PROGRAMS.iter().map(|program| Ok((*program, load_program(&mut ebpf, program.name)?)));
+    Ok(Programs { cgroup, interface: interface.collect::<Result<_>>()? })
 }
 
-fn load_program(ebpf: &mut Ebpf, program: CgroupProgram) -> Result<LoadedProgram> {
-    let name = program.name;
+fn load_program(ebpf: &mut Ebpf, name: &str) -> Result<OwnedFd> {
     let loaded =
         ebpf.program_mut(name).with_context(|| format!("the kernel object has no program {name}"))?;
     let result = match loaded {
         Program::CgroupSockAddr(program) => program.load(),
         Program::CgroupSock(program) => program.load(),
+        Program::CgroupSkb(program) => program.load(),
+        Program::SchedClassifier(program) => program.load(),
         _ => bail!("the program {name} is of a type that this agent does not attach"),
     };
     match result {
@@ -90,8 +108,7 @@ fn load_program(ebpf: &mut Ebpf, program: CgroupProgram) -> Result<LoadedProgram
         }
         Err(error) => return Err(error).with_context(|| format!("cannot load the program {name}")),
     }
-    let fd = loaded.fd()?.as_fd().try_clone_to_owned().context("cannot duplicate a program's descriptor")?;
-    Ok(LoadedProgram { program, fd })
+    loaded.fd()?.as_fd().try_clone_to_owned().context("cannot duplicate a program's descriptor")
 }
 
 /// The size of each map whose size can be chosen.
@@ -106,6 +123,7 @@ fn map_entries(limits: &Limits) -> Vec<(&'static str, u32)> {
         (map::ANY_RULES, entries(limits.any_rules)),
         (map::BACKENDS, entries(limits.backends)),
         (map::RULE_HITS, entries(limits.rules)),
+        (map::FLOWS, entries(limits.workloads)),
     ]
 }
 

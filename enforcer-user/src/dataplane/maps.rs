@@ -14,6 +14,7 @@ use enforcer_common::verdict::{Backend, Tables as _};
 use enforcer_common::word::{Tagged, Word};
 use enforcer_core::policy::image::{Class, MapOp, members};
 
+use crate::dataplane::flow_tables::FlowTables;
 use crate::dataplane::pin::Pins;
 use crate::dataplane::sys;
 
@@ -31,6 +32,7 @@ pub struct Maps {
     pub(super) rule_hits: HashMap<MapData, RuleId, u64>,
     pub(super) event_budget: HashMap<MapData, CgroupId, EventBudget>,
     pub(super) config: Array<MapData, u64>,
+    pub(super) flows: FlowTables,
 }
 
 /// Opens a pinned map as what its type says.
@@ -57,6 +59,7 @@ impl Maps {
             rule_hits: open(pins, map::RULE_HITS)?,
             event_budget: open(pins, map::EVENT_BUDGET)?,
             config: open(pins, map::CONFIG)?,
+            flows: FlowTables::open(pins)?,
         })
     }
 
@@ -78,6 +81,11 @@ impl Maps {
             }
             _ => Ok(()),
         }
+    }
+
+    /// A table for the flows of `cgroup`; key 0 is for all packets without identity.
+    pub fn allow_flows(&mut self, cgroup: CgroupId) -> Result<()> {
+        self.flows.add(cgroup)
     }
 
     /// Does one operation.
@@ -122,11 +130,13 @@ impl Maps {
             }
             MapOp::SetWorkload(cgroup, workload) => {
                 self.allow_events(*cgroup)?;
+                self.allow_flows(*cgroup)?;
                 put(&mut self.workloads, *cgroup, workload.payload())
             }
             MapOp::RemoveWorkload(cgroup) => {
                 gone(self.workloads.remove(cgroup))?;
-                gone(self.event_budget.remove(cgroup))
+                gone(self.event_budget.remove(cgroup))?;
+                self.flows.remove(*cgroup)
             }
             MapOp::SetHasExempt(has) => self.configure(ConfigKey::HasExempt, u64::from(*has)),
             MapOp::Barrier => {

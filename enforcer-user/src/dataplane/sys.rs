@@ -7,6 +7,10 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+const BPF_MAP_CREATE: libc::c_int = 0;
+const BPF_MAP_LOOKUP_ELEM: libc::c_int = 1;
+const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
+const BPF_MAP_DELETE_ELEM: libc::c_int = 3;
 const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_OBJ_PIN: libc::c_int = 6;
 const BPF_OBJ_GET: libc::c_int = 7;
@@ -15,7 +19,33 @@ const BPF_PROG_QUERY: libc::c_int = 16;
 const BPF_LINK_CREATE: libc::c_int = 28;
 const BPF_LINK_UPDATE: libc::c_int = 29;
 
-/// The first fields of `union bpf_attr` for `BPF_LINK_CREATE`.
+/// `BPF_MAP_TYPE_LRU_HASH`
+const LRU_HASH: u32 = 9;
+
+/// The first fields of `union bpf_attr` for `BPF_MAP_CREATE`.
+#[repr(C)]
+struct MapCreate {
+    map_type: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    map_flags: u32,
+    inner_map_fd: u32,
+    numa_node: u32,
+    map_name: [u8; 16],
+}
+
+/// ... for `BPF_MAP_LOOKUP_ELEM`, `BPF_MAP_UPDATE_ELEM` and `BPF_MAP_DELETE_ELEM`.
+#[repr(C)]
+struct Element {
+    map_fd: u32,
+    padding: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+/// ... for `BPF_LINK_CREATE`.
 #[repr(C)]
 struct LinkCreate {
     prog_fd: u32,
@@ -116,6 +146,54 @@ pub(super) fn load_trivial(prog_type: u32, attach_type: u32) -> io::Result<Owned
     let fd = bpf(BPF_PROG_LOAD, &mut attr)?;
     // SAFETY: the kernel has just given us this descriptor.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Makes a hash map of which the least used element goes when it is full.
+pub(super) fn create_lru(key_size: usize, value_size: usize, max_entries: u32) -> io::Result<OwnedFd> {
+    let size = |size: usize| u32::try_from(size).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput));
+    let mut attr = MapCreate {
+        map_type: LRU_HASH,
+        key_size: size(key_size)?,
+        value_size: size(value_size)?,
+        max_entries,
+        map_flags: 0,
+        inner_map_fd: 0,
+        numa_node: 0,
+        map_name: *b"FLOWS.workload\0\0",
+    };
+    let fd = bpf(BPF_MAP_CREATE, &mut attr)?;
+    // SAFETY: the kernel has just given us this descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Whether a map of maps has this key.
+pub(super) fn has_element(map: BorrowedFd<'_>, key: &[u8; 8]) -> io::Result<bool> {
+    // What is read there is a map's number.
+    let mut value = [0_u8; 4];
+    match element(BPF_MAP_LOOKUP_ELEM, map, key, value.as_mut_ptr() as u64) {
+        Ok(()) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Puts `inner` into a map of maps.
+pub(super) fn insert_map(map: BorrowedFd<'_>, key: &[u8; 8], inner: BorrowedFd<'_>) -> io::Result<()> {
+    let mut value = number(inner).to_ne_bytes();
+    element(BPF_MAP_UPDATE_ELEM, map, key, value.as_mut_ptr() as u64)
+}
+
+/// Takes out of a map what is under `key`, if anything is.
+pub(super) fn remove_element(map: BorrowedFd<'_>, key: &[u8; 8]) -> io::Result<()> {
+    match element(BPF_MAP_DELETE_ELEM, map, key, 0) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        done => done,
+    }
+}
+
+fn element(command: libc::c_int, map: BorrowedFd<'_>, key: &[u8; 8], value: u64) -> io::Result<()> {
+    let key = key.as_ptr() as u64;
+    bpf(command, &mut Element { map_fd: number(map), padding: 0, key, value, flags: 0 }).map(drop)
 }
 
 /// Whether links of this kind exist: asks for one to nowhere, which a kernel that knows them refuses because of the target.

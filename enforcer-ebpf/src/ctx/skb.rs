@@ -1,0 +1,170 @@
+//! A packet and its socket, as a program of an interface or a cgroup sees them.
+
+use core::ptr::{NonNull, addr_of, read_volatile};
+
+use aya_ebpf::bindings::{__sk_buff, bpf_sock};
+use aya_ebpf::helpers::bpf_get_socket_cookie;
+use aya_ebpf::helpers::generated::{
+    bpf_csum_diff, bpf_redirect, bpf_sk_fullsock, bpf_skb_ancestor_cgroup_id, bpf_skb_cgroup_id,
+    bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_store_bytes,
+};
+use aya_ebpf::programs::{SkBuffContext, TcContext};
+use enforcer_common::addr::Protocol;
+use enforcer_common::key::CgroupId;
+use enforcer_common::packet::Frame;
+
+/// `SOCK_STREAM` and `SOCK_DGRAM`.
+const SOCK_STREAM: u32 = 1;
+const SOCK_DGRAM: u32 = 2;
+/// `ETH_P_IPV6`, as `__sk_buff.protocol` has it.
+const ETH_P_IPV6: u32 = 0x86dd_u16.to_be() as u32;
+
+/// A packet.
+#[derive(Clone, Copy)]
+pub struct Skb {
+    raw: *mut __sk_buff,
+}
+
+impl Skb {
+    /// At an interface: the bytes begin with the Ethernet header.
+    #[inline(always)]
+    pub const fn of_interface(ctx: &TcContext) -> Self {
+        Self { raw: ctx.skb.skb }
+    }
+
+    /// At a socket of a cgroup: the bytes begin with the IP header.
+    #[inline(always)]
+    pub const fn of_cgroup(ctx: &SkBuffContext) -> Self {
+        Self { raw: ctx.skb.skb }
+    }
+
+    /// Whether the kernel takes it for IPv6.
+    #[inline(always)]
+    pub fn is_v6(&self) -> bool {
+        // SAFETY: the context pointer; an aligned 4-byte field.
+        unsafe { read_volatile(addr_of!((*self.raw).protocol)) == ETH_P_IPV6 }
+    }
+
+    /// The index of the interface.
+    #[inline(always)]
+    pub fn interface(&self) -> u32 {
+        // SAFETY: as above.
+        unsafe { read_volatile(addr_of!((*self.raw).ifindex)) }
+    }
+
+    /// The socket's cookie, 0 when it has none.
+    #[inline(always)]
+    pub fn cookie(&self) -> u64 {
+        // SAFETY: the helper takes the context pointer of a packet program.
+        unsafe { bpf_get_socket_cookie(self.raw.cast()) }
+    }
+
+    /// The cgroup of its socket; 0 without one.
+    #[inline(always)]
+    pub fn cgroup(&self) -> CgroupId {
+        // SAFETY: as above.
+        CgroupId::new(unsafe { bpf_skb_cgroup_id(self.raw) })
+    }
+
+    /// The ancestor of that at a depth; 0 when it is not that deep.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)] // a depth is below 256
+    pub fn ancestor_cgroup(&self, level: u64) -> CgroupId {
+        // SAFETY: as above.
+        CgroupId::new(unsafe { bpf_skb_ancestor_cgroup_id(self.raw, level as i32) })
+    }
+
+    /// Its socket, if that is a whole one: not a connection that is being made or has ended.
+    #[inline(always)]
+    pub fn socket(&self) -> Option<PacketSocket> {
+        // SAFETY: the context pointer; the verifier wants it checked before it is used.
+        let socket = unsafe { (*self.raw).__bindgen_anon_2.sk };
+        if socket.is_null() {
+            return None;
+        }
+        // SAFETY: the helper takes the socket of the context.
+        let raw = NonNull::new(unsafe { bpf_sk_fullsock(socket) })?;
+        Some(PacketSocket { raw })
+    }
+
+    /// Makes it as long as this; what is new is zero.
+    #[inline(always)]
+    pub fn resize(&self, length: u32) -> bool {
+        // SAFETY: the helper takes the context pointer of an interface's program.
+        unsafe { bpf_skb_change_tail(self.raw, length, 0) == 0 }
+    }
+
+    /// Writes `bytes` over what is at `at`.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)] // headers
+    pub fn store<const N: usize>(&self, at: u32, bytes: &[u8; N]) -> bool {
+        // SAFETY: as above; `bytes` is as long as is said.
+        unsafe { bpf_skb_store_bytes(self.raw, at, bytes.as_ptr().cast(), N as u32, 0) == 0 }
+    }
+
+    /// Sends it out by the interface that it came in by; what the program has to return.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)] // an action
+    pub fn send_back(&self) -> i32 {
+        // SAFETY: the helper takes numbers only.
+        unsafe { bpf_redirect(self.interface(), 0) as i32 }
+    }
+}
+
+impl Frame for Skb {
+    #[inline(always)]
+    fn length(&self) -> u32 {
+        // SAFETY: the context pointer; an aligned 4-byte field.
+        unsafe { read_volatile(addr_of!((*self.raw).len)) }
+    }
+
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)] // headers
+    fn load<const N: usize>(&self, at: u32, into: &mut [u8; N]) -> bool {
+        // SAFETY: as above; `into` is as long as is said.
+        unsafe { bpf_skb_load_bytes(self.raw.cast(), at, into.as_mut_ptr().cast(), N as u32) == 0 }
+    }
+}
+
+/// The ones' complement sum (RFC 1071) of `bytes`, on top of `sum`, not folded yet.
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a sum of 32 bits
+pub fn checksum<const N: usize>(bytes: &mut [u8; N], sum: u32) -> u32 {
+    const { assert!(N % 4 == 0) }
+    // SAFETY: the helper reads as many bytes as is said; nothing is subtracted.
+    unsafe { bpf_csum_diff(core::ptr::null_mut(), 0, bytes.as_mut_ptr().cast(), N as u32, sum) as u32 }
+}
+
+/// The socket of a packet.
+#[derive(Clone, Copy)]
+pub struct PacketSocket {
+    raw: NonNull<bpf_sock>,
+}
+
+impl PacketSocket {
+    /// Over the socket of another context.
+    #[inline(always)]
+    pub const fn new(raw: *mut bpf_sock) -> Option<Self> {
+        match NonNull::new(raw) {
+            Some(raw) => Some(Self { raw }),
+            None => None,
+        }
+    }
+
+    /// Whether the kernel itself makes this protocol's packets for it: TCP and UDP sockets, not raw and packet sockets.
+    #[inline(always)]
+    pub fn speaks(&self, protocol: Protocol) -> bool {
+        let socket = self.raw.as_ptr();
+        // SAFETY: a whole socket; aligned 4-byte fields.
+        let (kind, own) = unsafe {
+            (read_volatile(addr_of!((*socket).type_)), read_volatile(addr_of!((*socket).protocol)))
+        };
+        (kind == SOCK_STREAM || kind == SOCK_DGRAM) && Protocol::from_ctx(own) == protocol
+    }
+
+    /// For the helpers that want it.
+    #[inline(always)]
+    pub const fn raw(&self) -> *mut bpf_sock {
+        self.raw.as_ptr()
+    }
+}

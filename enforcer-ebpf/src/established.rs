@@ -1,0 +1,117 @@
+//! The fast way: a packet of a flow that its socket remembers as allowed. One look-up, whatever the registry's size.
+
+use enforcer_common::addr::{Addr, Port, Protocol};
+use enforcer_common::flow::TcpFlags;
+use enforcer_common::judged::{Decided, Judged, Tuple};
+use enforcer_common::packet::Frame as _;
+
+use crate::ctx;
+use crate::ctx::skb::{PacketSocket, Skb};
+use crate::maps::{places, sockets};
+
+/// Bytes before the IP header.
+pub const ETHERNET: u32 = 14;
+/// At a cgroup there are none.
+pub const NO_ETHERNET: u32 = 0;
+/// Ethertypes.
+const IPV4: [u8; 2] = [0x08, 0x00];
+const IPV6: [u8; 2] = [0x86, 0xdd];
+
+/// Whether the packet passes without a look at anything but its socket. `network` is where the IP header begins.
+#[inline(never)] // a stack of its own
+pub fn is_allowed(skb: Skb, network: u32, interface: u32) -> bool {
+    let Some(socket) = skb.socket() else { return false };
+    let mut tuple = Tuple {
+        local: Addr::UNSPECIFIED,
+        remote: Addr::UNSPECIFIED,
+        local_port: Port::ANY,
+        remote_port: Port::ANY,
+        protocol: Protocol::ANY,
+        interface,
+    };
+    read(skb, network, &mut tuple) && remembers(&socket, &tuple)
+}
+
+/// Whether the socket remembers that the flow is allowed, and that still counts.
+#[inline(always)]
+fn remembers(socket: &PacketSocket, tuple: &Tuple) -> bool {
+    let Some(judged) = sockets::judged(socket, tuple) else { return false };
+    let counts = match judged.decided() {
+        Decided::Allowed => is_current(&judged),
+        Decided::Inbound => true,
+        Decided::Nothing | Decided::Audited => false,
+    };
+    counts && (judged.end() == 0 || ctx::now_second() < judged.end())
+}
+
+/// Whether nothing was taken from the view since.
+#[inline(always)]
+pub fn is_current(judged: &Judged) -> bool {
+    judged.generation() != 0 && judged.generation() == places::generation(judged.view())
+}
+
+/// Reads the tuple of a whole TCP or UDP packet without options, extension headers and flags that change a connection's state.
+/// Everything else takes the slow way.
+#[inline(always)]
+fn read(skb: Skb, network: u32, tuple: &mut Tuple) -> bool {
+    let is_v6 = if network == NO_ETHERNET {
+        skb.is_v6()
+    } else {
+        let mut kind = [0; 2];
+        if !skb.load(12, &mut kind) || (kind != IPV4 && kind != IPV6) {
+            return false;
+        }
+        kind == IPV6
+    };
+    if is_v6 { read_v6(skb, network, tuple) } else { read_v4(skb, network, tuple) }
+}
+
+#[inline(always)]
+fn read_v4(skb: Skb, network: u32, tuple: &mut Tuple) -> bool {
+    let mut header = [0; 20];
+    // No options, no fragment ("don't fragment" may be set).
+    if !skb.load(network, &mut header) || header[0] != 0x45 || header[6] & 0xbf != 0 || header[7] != 0 {
+        return false;
+    }
+    tuple.protocol = Protocol::new(header[9]);
+    tuple.local = Addr::from_v4_word(word(&header, 12));
+    tuple.remote = Addr::from_v4_word(word(&header, 16));
+    read_ports(skb, network + 20, tuple)
+}
+
+#[inline(always)]
+fn read_v6(skb: Skb, network: u32, tuple: &mut Tuple) -> bool {
+    let mut header = [0; 40];
+    if !skb.load(network, &mut header) || header[0] >> 4 != 6 {
+        return false;
+    }
+    tuple.protocol = Protocol::new(header[6]);
+    tuple.local =
+        Addr::from_words([word(&header, 8), word(&header, 12), word(&header, 16), word(&header, 20)]);
+    tuple.remote =
+        Addr::from_words([word(&header, 24), word(&header, 28), word(&header, 32), word(&header, 36)]);
+    // An IPv4 address in an IPv6 packet would look like one in an IPv4 packet.
+    !tuple.remote.is_v4() && read_ports(skb, network + 40, tuple)
+}
+
+#[inline(always)]
+fn read_ports(skb: Skb, transport: u32, tuple: &mut Tuple) -> bool {
+    let mut ports = [0; 4];
+    if tuple.protocol == Protocol::TCP {
+        let mut header = [0; 14];
+        if !skb.load(transport, &mut header) || !TcpFlags::new(header[13]).is_plain() {
+            return false;
+        }
+        ports.copy_from_slice(&header[..4]);
+    } else if tuple.protocol != Protocol::UDP || !skb.load(transport, &mut ports) {
+        return false;
+    }
+    tuple.local_port = Port::new(u16::from_be_bytes([ports[0], ports[1]]));
+    tuple.remote_port = Port::new(u16::from_be_bytes([ports[2], ports[3]]));
+    true
+}
+
+#[inline(always)]
+const fn word(bytes: &[u8], at: usize) -> u32 {
+    u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}

@@ -1,0 +1,42 @@
+//! The tables of flows: one for each workload, in the map of maps `FLOWS`.
+
+use std::mem::size_of;
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use anyhow::{Context as _, Result};
+use enforcer_common::flow::FlowKey;
+use enforcer_common::key::CgroupId;
+use enforcer_common::limits;
+use enforcer_common::names::map;
+
+use crate::dataplane::pin::Pins;
+use crate::dataplane::sys;
+
+/// The open map of maps.
+pub struct FlowTables {
+    map: OwnedFd,
+}
+
+impl FlowTables {
+    /// Opens it.
+    pub fn open(pins: &Pins) -> Result<Self> {
+        let path = pins.map(map::FLOWS);
+        Ok(Self { map: sys::get(&path).with_context(|| format!("cannot open {}", path.display()))? })
+    }
+
+    /// Makes the table of a workload, if there is none: what is in one that is there stays.
+    pub fn add(&mut self, workload: CgroupId) -> Result<()> {
+        let key = workload.get().to_ne_bytes();
+        if sys::has_element(self.map.as_fd(), &key).context("cannot read FLOWS")? {
+            return Ok(());
+        }
+        let table = sys::create_lru(size_of::<FlowKey>(), size_of::<u64>(), limits::FLOWS)
+            .context("cannot make a table of flows")?;
+        sys::insert_map(self.map.as_fd(), &key, table.as_fd()).context("cannot write to FLOWS")
+    }
+
+    /// Forgets the flows of a workload.
+    pub fn remove(&mut self, workload: CgroupId) -> Result<()> {
+        sys::remove_element(self.map.as_fd(), &workload.get().to_ne_bytes()).context("cannot write to FLOWS")
+    }
+}
