@@ -161,7 +161,7 @@ fn outcome(judge: &Judge, hosts: &Hosts, recording: &Recording, recorded: &Recor
     outcome.ip = ip;
     verdict.action.as_str().clone_into(&mut outcome.verdict);
     verdict.reason.as_str().clone_into(&mut outcome.reason);
-    outcome.message = judge.message(workload, &verdict);
+    outcome.message = judge.message(workload, protocol, &verdict);
     if verdict.action == Action::Deny {
         let hidden = judge.compiler().hidden_at(judge.workload(workload), ip, asked.slot());
         outcome.warnings = hidden.into_iter().map(|hidden| hidden.told).collect();

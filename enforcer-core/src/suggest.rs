@@ -155,7 +155,10 @@ fn prove(
                 ),
                 (None, Some(error)) => format!("no entry could be written: {error}; report this as a bug"),
                 (None, None) => {
-                    format!("an entry would not open it: {}", judge.message(seen.workload, &verdict))
+                    format!(
+                        "an entry would not open it: {}",
+                        judge.message(seen.workload, seen.asked.protocol, &verdict)
+                    )
                 }
             };
             unproven.insert(at, why);

@@ -67,10 +67,15 @@ pub fn answer(registry: &Registry, settings: &Settings, question: &Question<'_>)
     if settings.exempt.iter().any(|range| exempts(range, question.protocol, ip, question.port)) {
         return by_nobody(Answer::Allow(Reason::Exempt));
     }
-    if question.protocol != Protocol::TCP && question.protocol != Protocol::UDP {
-        return by_nobody(Answer::Deny(Reason::Protocol));
-    }
     let sidecar = sight::selected_sidecar(registry, settings, question.workload);
+    if question.protocol == Protocol::ICMP || question.protocol == Protocol::ICMPV6 {
+        let registered = rules::is_registered(registry, settings, question.workload, sidecar, ip);
+        return if registered {
+            by_nobody(Answer::Allow(Reason::Registered))
+        } else {
+            fallback(policy(registry, settings, sidecar), None)
+        };
+    }
     let offers = rules::offers_at(registry, settings, question.protocol, ip, question.port);
     let found = rules::search(registry, settings, question.workload, sidecar, ip, &offers);
     match found.decisive {

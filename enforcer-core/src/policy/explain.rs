@@ -198,7 +198,7 @@ impl Compiler {
         let (word, reason, message) = if is_mixed {
             ("mixed", "mixed", "not every address of the network has the same answer".to_owned())
         } else {
-            let message = reasons::message(&verdict, &spec.namespace, rule.as_deref());
+            let message = reasons::message(&verdict, to.protocol, &spec.namespace, rule.as_deref());
             (verdict.action.as_str(), verdict.reason.as_str(), message)
         };
         let fix = (verdict.action == Action::Deny && !is_mixed)

@@ -1,8 +1,12 @@
 //! Every reason in plain words: the only place where they stand. `explain` says them with names, `docs/reference/reasons.md` in
 //! general.
 
+mod packets;
+
 use std::fmt::Write as _;
 
+use enforcer_common::addr::Protocol;
+use enforcer_common::id::RuleId;
 use enforcer_common::reason::Reason;
 use enforcer_common::verdict::{Action, Verdict};
 
@@ -45,7 +49,7 @@ pub const fn words(reason: Reason) -> Words {
         ),
         Reason::Registered => allows(
             "It is registered.",
-            "A service that the workload sees has this address, protocol and port.",
+            "A service that the workload sees has this address, protocol and port; for ICMP echo the address is enough.",
             "Nothing.",
         ),
         Reason::AllowAny => allows(
@@ -67,6 +71,21 @@ pub const fn words(reason: Reason) -> Words {
         | Reason::TableFault
         | Reason::NoStorage
         | Reason::WrongFamily => denial(reason),
+        Reason::Inbound
+        | Reason::Related
+        | Reason::LinkControl
+        | Reason::FragmentOfAllowed
+        | Reason::Grace
+        | Reason::Malformed
+        | Reason::SourceRoute
+        | Reason::Fragment
+        | Reason::ExtensionHeaders
+        | Reason::NotIp
+        | Reason::SpoofedSource
+        | Reason::NoFlow
+        | Reason::IcmpType
+        | Reason::NotTranslated
+        | Reason::Martian => packets::words(reason),
     }
 }
 
@@ -99,9 +118,9 @@ const fn denial(reason: Reason) -> Words {
             "Give its cgroup an identity with --workload.",
         ),
         Reason::Protocol => denies(
-            "Neither TCP nor UDP: Istio cannot register it.",
-            "A registry has TCP and UDP ports only.",
-            "ICMP: --allow the address without a port. Nothing allows other protocols.",
+            "Neither TCP, UDP nor ICMP echo: nothing can allow it.",
+            "A registry has TCP and UDP ports, and an address that is registered answers ICMP echo.",
+            "Use TCP or UDP; nothing allows other protocols.",
         ),
         Reason::TableFault => denies(
             "The maps changed under the look-up.",
@@ -118,11 +137,7 @@ const fn denial(reason: Reason) -> Words {
             "An IPv4 socket cannot be sent to an IPv6 endpoint, nor a datagram of an IPv6 socket to an IPv4 one.",
             "Add an endpoint of that family, or dial an address of the other.",
         ),
-        Reason::Loopback
-        | Reason::Exempt
-        | Reason::Registered
-        | Reason::AllowAny
-        | Reason::UnknownWorkloadAllowed => words(reason),
+        _ => words(reason),
     }
 }
 
@@ -148,8 +163,13 @@ pub fn reference() -> String {
     text
 }
 
-/// The reason of one verdict, with names: for workloads of `namespace`, by `rule`.
-pub(crate) fn message(verdict: &Verdict, namespace: &Namespace, rule: Option<&RuleKey>) -> String {
+/// The reason of one verdict over `protocol`, with names: for workloads of `namespace`, by `rule`.
+pub(crate) fn message(
+    verdict: &Verdict,
+    protocol: Protocol,
+    namespace: &Namespace,
+    rule: Option<&RuleKey>,
+) -> String {
     let of = rule.map_or_else(|| "a service".to_owned(), |rule| format!("{} ({})", rule.object, rule.host));
     match verdict.reason {
         Reason::Loopback => "loopback is always allowed".to_owned(),
@@ -157,11 +177,17 @@ pub(crate) fn message(verdict: &Verdict, namespace: &Namespace, rule: Option<&Ru
         Reason::Registered if verdict.action == Action::Translate => {
             format!("a VIP of {of}, translated to one of its endpoints")
         }
+        Reason::Registered if verdict.rule == RuleId::NONE => {
+            "the address is registered, which is all that an ICMP echo asks for".to_owned()
+        }
         Reason::Registered => format!("registered by {of}"),
         Reason::AllowAny => "nothing is registered there, but the outbound policy is ALLOW_ANY".to_owned(),
         Reason::UnknownWorkloadAllowed => {
             "the process has no identity, and --unknown-workload is allow".to_owned()
         }
+        Reason::NotRegistered if !protocol.is_registrable() => format!(
+            "no service that namespace {namespace} can see has this address, which is all that an ICMP echo asks for"
+        ),
         Reason::NotRegistered => {
             format!("no service that namespace {namespace} can see has this address, protocol and port")
         }
@@ -175,10 +201,27 @@ pub(crate) fn message(verdict: &Verdict, namespace: &Namespace, rule: Option<&Ru
                 .to_owned()
         }
         Reason::UnknownWorkload => "the process has no identity, and --unknown-workload is deny".to_owned(),
-        Reason::Protocol => "neither TCP nor UDP: Istio cannot register it".to_owned(),
+        Reason::Protocol => "neither TCP, UDP nor ICMP echo: nothing can allow it".to_owned(),
         Reason::TableFault => "the maps changed under the look-up; try again".to_owned(),
         Reason::NoStorage => "the kernel had no memory to remember the VIP by".to_owned(),
         Reason::WrongFamily => format!("{of} has no endpoint of the address family that the socket can reach"),
+        Reason::Grace => format!("{of} had this endpoint when the flow began, and --endpoint-grace is not over"),
+        Reason::NotTranslated => {
+            format!("a VIP of {of}, and nothing has translated it: the packet came past connect and sendto")
+        }
+        Reason::Inbound
+        | Reason::Related
+        | Reason::LinkControl
+        | Reason::FragmentOfAllowed
+        | Reason::Malformed
+        | Reason::SourceRoute
+        | Reason::Fragment
+        | Reason::ExtensionHeaders
+        | Reason::NotIp
+        | Reason::SpoofedSource
+        | Reason::NoFlow
+        | Reason::IcmpType
+        | Reason::Martian => packets::message(verdict.reason),
     }
 }
 
@@ -193,6 +236,7 @@ mod tests {
             for text in [words.short, words.meaning, words.remedy] {
                 assert!(text.ends_with('.') && text.len() < 120, "{reason}: {text}");
             }
+            assert_eq!(words.allows, reason.allows(), "{reason}");
         }
     }
 }

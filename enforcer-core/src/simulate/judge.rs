@@ -89,10 +89,10 @@ impl Judge {
         decide(image, &Query { same_family: query.same_family || asked.same_family, ..query })
     }
 
-    /// The words of `explain` for a verdict.
-    pub(crate) fn message(&self, workload: usize, verdict: &Verdict) -> String {
+    /// The words of `explain` for a verdict over `protocol`.
+    pub(crate) fn message(&self, workload: usize, protocol: Protocol, verdict: &Verdict) -> String {
         let rule = self.compiler.rule(verdict.rule);
-        message(verdict, &self.workloads[workload].namespace, rule.map(|rule| &**rule))
+        message(verdict, protocol, &self.workloads[workload].namespace, rule.map(|rule| &**rule))
     }
 }
 

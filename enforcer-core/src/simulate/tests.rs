@@ -122,7 +122,7 @@ fn every_flow_has_an_outcome() {
             "no service that namespace test can see",
         ),
         (flow("shop/a", "127.0.0.1:443/tcp", None), "allow", "loopback", "loopback"),
-        (flow("shop/a", "203.0.113.1:443/sctp", None), "deny", "protocol", "neither TCP nor UDP"),
+        (flow("shop/a", "203.0.113.1:443/sctp", None), "deny", "protocol", "neither TCP, UDP nor ICMP"),
         (
             flow("shop/a", "203.0.113.1:443/nonsense", None),
             "not_judged",

@@ -26,6 +26,8 @@ pub(super) enum Topic {
     Infrastructure,
     /// Cannot be registered.
     Protocol,
+    /// The packet itself was refused.
+    Packet,
     /// An entry would not help.
     Unproven,
     /// There is an entry, and a better way.

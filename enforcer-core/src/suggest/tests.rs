@@ -191,6 +191,20 @@ fn what_was_never_denied_is_nobodys_business() {
     assert_eq!(suggest(&registry(WORLD), &settings(), &[fine]).unwrap(), Suggestions::default());
 }
 
+/// What was wrong with a packet is no matter of where it went: nobody opens a destination because somebody lied about a source.
+#[test]
+fn a_refused_packet_becomes_a_note() {
+    let mut spoofed = denied("shop/a", "203.0.113.9:443/tcp");
+    "spoofed_source".clone_into(&mut spoofed.reason);
+    let suggestions = suggest(&registry(WORLD), &settings(), &[spoofed]).unwrap();
+    assert!(suggestions.entries.is_empty());
+    assert!(
+        suggestions.notes[0].contains("no entry changes that (spoofed_source)"),
+        "{:?}",
+        suggestions.notes
+    );
+}
+
 #[test]
 fn destinations_that_need_the_same_share_a_note() {
     let flows: Vec<(String, String)> =

@@ -9,6 +9,7 @@ use enforcer_common::verdict::{Action, Verdict};
 use crate::flow::{Denied, FlowWorkload};
 use crate::name::Host;
 use crate::policy::explain::hidden::Hidden;
+use crate::policy::reasons::{Words, words};
 use crate::registry::host;
 use crate::registry::model::{Provider, Resolution, Service};
 use crate::simulate::is_auto_allocated;
@@ -49,6 +50,10 @@ pub(super) fn registrable<'a>(
         notes.add(Topic::Identity, "this is not the name of a namespace: correct the record", denied);
         return None;
     }
+    if let Some(what) = about_packet(denied) {
+        notes.add(Topic::Packet, &what, denied);
+        return None;
+    }
     let known = protocol(&denied.protocol).filter(|protocol| protocol.is_registrable());
     let Some(protocol) = known.filter(|_| denied.destination.port > 0) else {
         notes.add(Topic::Protocol, &unregistrable(denied, ip), denied);
@@ -65,10 +70,11 @@ fn unregistrable(denied: &Denied, ip: IpAddr) -> String {
             "port 0 cannot be registered, and nobody listens there".to_owned()
         }
         Some(protocol) if protocol.is_supported() => format!(
-            "neither TCP nor UDP: Istio cannot register it; --allow {} would let everything to that address pass",
+            "an ICMP echo passes where a visible service has the address, whatever its ports; without one, --allow {} would let \
+             everything to that address pass",
             network(ip)
         ),
-        _ => "neither TCP nor UDP: Istio cannot register it, and no flag lets it pass".to_owned(),
+        _ => "neither TCP, UDP nor ICMP echo: Istio cannot register it, and no flag lets it pass".to_owned(),
     }
 }
 
@@ -93,7 +99,9 @@ pub(super) fn triage<'a>(
     }
     match verdict.reason {
         Reason::NotRegistered | Reason::NeedsName => {}
-        Reason::PolicyUnknown => return note(notes, Topic::Policy, &judge.message(seen.workload, &verdict)),
+        Reason::PolicyUnknown => {
+            return note(notes, Topic::Policy, &judge.message(seen.workload, seen.asked.protocol, &verdict));
+        }
         _ => return note(notes, Topic::Endpoints, &without_endpoint(&seen, judge, &verdict)),
     }
     if let Some((topic, what)) =
@@ -107,8 +115,7 @@ pub(super) fn triage<'a>(
 
 /// What there is to say of a destination that is not denied (any more); nothing when it never was.
 fn allowed(denied: &Denied) -> Option<(Topic, &'static str)> {
-    let recorded = Reason::ALL.iter().find(|reason| reason.as_str() == denied.reason)?;
-    match recorded {
+    match recorded_reason(denied)? {
         Reason::WrongFamily => Some((
             Topic::Endpoints,
             "the service has no endpoint of the address family that the socket can reach: give it one, or dial an address of \
@@ -134,7 +141,65 @@ fn allowed(denied: &Denied) -> Option<(Topic, &'static str)> {
         | Reason::Exempt
         | Reason::Registered
         | Reason::AllowAny
-        | Reason::UnknownWorkloadAllowed => None,
+        | Reason::UnknownWorkloadAllowed
+        | Reason::Inbound
+        | Reason::Related
+        | Reason::LinkControl
+        | Reason::FragmentOfAllowed
+        | Reason::Grace
+        | Reason::Malformed
+        | Reason::SourceRoute
+        | Reason::Fragment
+        | Reason::ExtensionHeaders
+        | Reason::NotIp
+        | Reason::SpoofedSource
+        | Reason::NoFlow
+        | Reason::IcmpType
+        | Reason::NotTranslated
+        | Reason::Martian => None,
+    }
+}
+
+fn recorded_reason(denied: &Denied) -> Option<Reason> {
+    Reason::ALL.iter().find(|reason| reason.as_str() == denied.reason).copied()
+}
+
+/// What was wrong with the packet itself, wherever it went: an entry for its destination would not change that.
+fn about_packet(denied: &Denied) -> Option<String> {
+    let reason = recorded_reason(denied)?;
+    match reason {
+        Reason::Malformed
+        | Reason::SourceRoute
+        | Reason::Fragment
+        | Reason::ExtensionHeaders
+        | Reason::NotIp
+        | Reason::SpoofedSource
+        | Reason::NoFlow
+        | Reason::IcmpType
+        | Reason::NotTranslated
+        | Reason::Martian => {
+            let Words { short, remedy, .. } = words(reason);
+            Some(format!("no entry changes that ({reason}). {short} {remedy}"))
+        }
+        Reason::Loopback
+        | Reason::Exempt
+        | Reason::Registered
+        | Reason::AllowAny
+        | Reason::UnknownWorkloadAllowed
+        | Reason::Inbound
+        | Reason::Related
+        | Reason::LinkControl
+        | Reason::FragmentOfAllowed
+        | Reason::Grace
+        | Reason::NotRegistered
+        | Reason::NeedsName
+        | Reason::NoBackend
+        | Reason::PolicyUnknown
+        | Reason::UnknownWorkload
+        | Reason::Protocol
+        | Reason::TableFault
+        | Reason::WrongFamily
+        | Reason::NoStorage => None,
     }
 }
 
@@ -159,7 +224,7 @@ fn told(hidden: &Hidden, namespace: &str) -> String {
 }
 
 fn without_endpoint(seen: &Seen<'_>, judge: &Judge, verdict: &Verdict) -> String {
-    let message = judge.message(seen.workload, verdict);
+    let message = judge.message(seen.workload, seen.asked.protocol, verdict);
     let host = judge.compiler().rule(verdict.rule).map(|rule| rule.host.to_string());
     match (verdict.reason, host) {
         (Reason::NoBackend, Some(host)) => {
@@ -258,7 +323,7 @@ fn better(seen: &Seen<'_>, judge: &Judge, index: &Index, verdict: &Verdict) -> O
     if verdict.reason == Reason::NeedsName {
         return Some(format!(
             "{}; the suggested entry pins the address meanwhile, which may become another's",
-            judge.message(seen.workload, verdict)
+            judge.message(seen.workload, seen.asked.protocol, verdict)
         ));
     }
     let service = index.of_host(seen.host.as_ref()?).first()?;

@@ -52,8 +52,8 @@ impl Target {
     }
 }
 
-/// All that is worth asking: each address of [`addresses`] at each of the [`ports`], local ones at one only, and some
-/// for protocols that nobody can register. In order, each once; some hundreds to a few thousands.
+/// All that is worth asking: each address of [`addresses`] at each of the [`ports`], local ones at one only; by ICMP,
+/// which asks for the address alone; and some for protocols that nobody can register. In order, each once; some hundreds to a few thousands.
 pub fn questions(registry: &Registry, settings: &Settings) -> Vec<Target> {
     let (tcp, udp) = (ports(registry, settings, Protocol::TCP), ports(registry, settings, Protocol::UDP));
     let mut targets = Vec::new();
@@ -71,10 +71,11 @@ pub fn questions(registry: &Registry, settings: &Settings) -> Vec<Target> {
         } else {
             targets.extend(all.map(|(protocol, port)| Target { protocol, ip, port }));
         }
-        match number % 4 {
-            0 => targets.push(Target { protocol: Protocol::new(1), ip, port: 0 }),
-            1 => targets.push(Target { protocol: Protocol::new(132), ip, port: PORTS[0] }),
-            _ => {}
+        // An echo of the other family's ICMP is one more that the address alone decides.
+        let echo = if number % 5 == 0 { Protocol::ICMPV6 } else { Protocol::ICMP };
+        targets.push(Target { protocol: echo, ip, port: 0 });
+        if number % 4 == 1 {
+            targets.push(Target { protocol: Protocol::new(132), ip, port: PORTS[0] });
         }
     }
     targets

@@ -38,6 +38,36 @@ pub(super) fn offers_at<'a>(
         .collect()
 }
 
+/// Whether somebody whom the workload sees has `ip` itself or a network around it, at whatever port: all that an ICMP echo
+/// asks for. What captures a protected address does not exist there; a network that does still lies around it.
+pub(super) fn is_registered(
+    registry: &Registry,
+    settings: &Settings,
+    workload: &WorkloadSpec,
+    sidecar: Option<&Sidecar>,
+    ip: IpAddr,
+) -> bool {
+    let protected = is_protected(registry, settings, ip);
+    let offers = registry.services.iter().flat_map(|service| offer::of_service(service, settings));
+    offers
+        .filter(|offer| offer.place != Place::Any && offer.place.holds(ip))
+        .filter(|offer| !(protected && offer.place.is_exact() && offer.captures()))
+        .any(|offer| is_seen(registry, settings, workload, sidecar, &offer))
+}
+
+/// Rule 1.
+fn is_seen(
+    registry: &Registry,
+    settings: &Settings,
+    workload: &WorkloadSpec,
+    sidecar: Option<&Sidecar>,
+    offer: &Offer<'_>,
+) -> bool {
+    let (home, port) = (&workload.namespace, &offer.service.ports[offer.index]);
+    sight::reaches(registry, settings, offer.service, home)
+        && sight::imports(sidecar, home, offer.service, port)
+}
+
 /// Whether `ip` is a `ClusterIP`, an endpoint of a Kubernetes Service or an address of the node.
 fn is_protected(registry: &Registry, settings: &Settings, ip: IpAddr) -> bool {
     if settings.node_addresses.iter().any(|node| node.to_canonical() == ip) {
@@ -64,12 +94,8 @@ pub(super) fn search<'o, 'a>(
 ) -> Found<'o, 'a> {
     let inherits = !sight::narrows(sidecar);
     let home = &workload.namespace;
-    // Rule 1.
-    let seen: Vec<&Offer<'_>> = offers
-        .iter()
-        .filter(|offer| sight::reaches(registry, settings, offer.service, home))
-        .filter(|offer| sight::imports(sidecar, home, offer.service, &offer.service.ports[offer.index]))
-        .collect();
+    let seen: Vec<&Offer<'_>> =
+        offers.iter().filter(|offer| is_seen(registry, settings, workload, sidecar, offer)).collect();
     let public: Vec<&Offer<'_>> =
         offers.iter().filter(|offer| sight::is_public(registry, settings, offer.service)).collect();
     let in_view = |place: &Place| {

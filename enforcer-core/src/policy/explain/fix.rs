@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use enforcer_common::addr::{Addr, Protocol};
+use enforcer_common::addr::Addr;
 use enforcer_common::reason::Reason;
 use ipnet::IpNet;
 
@@ -45,6 +45,13 @@ impl Compiler {
                     "No registry can name this address; the agent's {flag} opens it for every workload."
                 ))
             }
+            (Reason::NotRegistered | Reason::PolicyUnknown, None) if !to.protocol.is_registrable() => {
+                say(format!(
+                    "An ICMP echo asks for the address alone: register it with any port, or open it and everything on it with \
+                     the agent's {}.",
+                    allow(to)
+                ))
+            }
             (Reason::NotRegistered, None) => self.register(spec, to, judged),
             (Reason::NeedsName, None) => {
                 let Fix { text, yaml } = self.register(spec, to, judged);
@@ -65,12 +72,6 @@ impl Compiler {
                 }
             }
             (Reason::NoBackend, _) => say(no_backend(rule, service)),
-            (Reason::Protocol, _) if [Protocol::ICMP, Protocol::ICMPV6].contains(&to.protocol) => {
-                say(format!(
-                    "Only the agent's {} lets it through, and everything else to that address.",
-                    allow(to)
-                ))
-            }
             _ => say(reasons::words(reason).remedy.to_owned()),
         }
     }
@@ -185,7 +186,9 @@ fn valid(yaml: &str) -> Option<Registry> {
 
 /// The flag that opens a destination whatever the registry says.
 fn allow(to: &Destination) -> String {
-    let place = match (&to.target, to.port) {
+    // ICMP has no ports: a range for it is a range for everything.
+    let port = if to.protocol.is_registrable() { to.port } else { 0 };
+    let place = match (&to.target, port) {
         (target, port @ 1..) => format!("{target}:{port}/{}", to.protocol),
         (Target::Ip(ip), 0) => ip.to_string(),
         (target, 0) => target.to_string(),

@@ -50,7 +50,10 @@ impl Compiler {
                 (&known.service.key.object, known.service.host())
                     == (&offer.service.key.object, offer.service.host())
             };
-            if offer.slot == slot && is_there(offer, ip, to) && !hidden.iter().any(known) {
+            // An ICMP echo asks for the address alone.
+            let is_asked =
+                offer.slot == slot || !to.protocol.is_registrable() && !matches!(offer.place, Place::Any(_));
+            if is_asked && is_there(offer, ip, to) && !hidden.iter().any(known) {
                 hidden.extend(self.why_hidden(offer, spec, sidecar));
             }
         }

@@ -112,7 +112,7 @@ impl Compiler {
         };
         let with_port = visible.iter().find(has_port);
         let verdict = match (workload.policy(), with_port) {
-            _ if !to.protocol.is_registrable() => deny(Reason::Protocol),
+            _ if !to.protocol.is_supported() => deny(Reason::Protocol),
             (OutboundPolicy::AllowAny, _) => {
                 Verdict { action: Action::Allow, reason: Reason::AllowAny, ..deny(Reason::AllowAny) }
             }

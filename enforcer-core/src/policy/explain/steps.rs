@@ -48,7 +48,7 @@ impl Compiler {
             }
             Reason::Protocol => {
                 let what = format!(
-                    "{} is neither TCP nor UDP: a registry cannot name it, so that nothing but an --allow range for ICMP can allow it.",
+                    "{} is neither TCP, UDP nor ICMP: no registry can name it, and nothing can allow it.",
                     to.protocol
                 );
                 steps.push(step("protocol", "deny", what));
@@ -170,6 +170,9 @@ impl Compiler {
             (Ok(Some(rule)), _) => {
                 return step(&name, action_word(rule.action), self.hit(&what, &whose, rule, ip, to));
             }
+            (Ok(None), Some(class)) if !to.protocol.is_registrable() => {
+                return step(&name, "allow", self.echo_hit(&what, &whose, class));
+            }
             (Ok(None), Some(class)) => self.ports_of(class),
             (Ok(None), None) => Vec::new(),
         };
@@ -177,6 +180,17 @@ impl Compiler {
             [] => step(&name, "nothing", format!("{what} {whose}: nothing.")),
             ports => step(&name, "other_ports", format!("{what} {whose}: {}.", ports.join("; "))),
         }
+    }
+
+    /// Somebody has the address, whatever the ports.
+    fn echo_hit(&self, what: &str, whose: &str, class: ClassId) -> String {
+        let rules = self.image().classes.get(&class);
+        let rules = rules.into_iter().flat_map(|rules| rules.values());
+        let objects: BTreeSet<String> =
+            rules.filter_map(|rule| Some(self.rule(rule.id)?.object.to_string())).collect();
+        let objects: Vec<String> = objects.into_iter().take(LISTED).collect();
+        let of = if objects.is_empty() { "somebody".to_owned() } else { objects.join(" and ") };
+        format!("{what} {whose}: of {of}; an ICMP echo asks for the address alone, whatever its ports.")
     }
 
     /// A rule for the port, with the lines that made it.
@@ -261,7 +275,22 @@ impl Compiler {
             | Reason::NoStorage
             | Reason::TableFault
             | Reason::UnknownWorkload
-            | Reason::UnknownWorkloadAllowed => None,
+            | Reason::UnknownWorkloadAllowed
+            | Reason::Inbound
+            | Reason::Related
+            | Reason::LinkControl
+            | Reason::FragmentOfAllowed
+            | Reason::Grace
+            | Reason::Malformed
+            | Reason::SourceRoute
+            | Reason::Fragment
+            | Reason::ExtensionHeaders
+            | Reason::NotIp
+            | Reason::SpoofedSource
+            | Reason::NoFlow
+            | Reason::IcmpType
+            | Reason::NotTranslated
+            | Reason::Martian => None,
         }
     }
 }

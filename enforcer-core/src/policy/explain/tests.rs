@@ -160,6 +160,33 @@ fn a_port_that_is_not_there_is_told_with_those_that_are() {
 }
 
 #[test]
+fn an_icmp_echo_asks_for_the_address_alone() {
+    let compiler = compiled(&[MESH, SHOP].concat(), settings());
+    let registered = ask(&compiler, "192.0.2.10/icmp");
+    assert_eq!(
+        (&*registered.verdict, &*registered.reason, registered.rule.clone(), registered.fix.clone()),
+        ("allow", "registered", None, None)
+    );
+    assert_eq!(
+        looked(&registered).last().map(String::as_str),
+        Some(
+            "exact_public allow: Exactly 192.0.2.10 in the public part: of ServiceEntry shop/warehouse; an ICMP echo asks \
+             for the address alone, whatever its ports."
+        )
+    );
+    assert_eq!(registered.message, "the address is registered, which is all that an ICMP echo asks for");
+    let network = ask(&compiler, "198.51.100.7/icmp");
+    assert!(looked(&network).last().unwrap().starts_with("prefix_own allow: The longest network around"));
+    let denied = ask(&compiler, "192.0.2.1/icmp");
+    assert_eq!((&*denied.verdict, &*denied.reason), ("deny", "not_registered"));
+    assert_eq!(
+        denied.message,
+        "no service that namespace shop can see has this address, which is all that an ICMP echo asks for"
+    );
+    assert!(looked(&denied).iter().all(|step| !step.starts_with("any")), "{:?}", looked(&denied));
+}
+
+#[test]
 fn networks_endpoints_and_vips_name_their_lines() {
     let compiler = compiled(&[MESH, SHOP].concat(), settings());
     for (destination, expected) in [

@@ -115,7 +115,7 @@ fn what_no_entry_mends_becomes_a_note() {
     for (workload, to, expected) in [
         ("-", "203.0.113.9:443/tcp", "--workload"),
         ("Shop/a", "203.0.113.9:443/tcp", "not the name of a namespace"),
-        ("shop/a", "203.0.113.9:443/sctp", "neither TCP nor UDP: Istio cannot register it, and no flag"),
+        ("shop/a", "203.0.113.9:443/sctp", "nor ICMP echo: Istio cannot register it, and no flag"),
         ("shop/a", "203.0.113.9:0/icmp", "--allow 203.0.113.9/32 would"),
         ("shop/a", "203.0.113.9:443/nonsense", "and no flag lets it pass"),
         ("shop/a", "203.0.113.9:0/tcp", "port 0 cannot be registered"),

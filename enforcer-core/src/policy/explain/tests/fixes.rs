@@ -111,8 +111,14 @@ fn where_no_service_entry_helps_the_text_says_what_does() {
         ),
         ("", "169.254.169.254:80", "not_registered", "the agent's --allow 169.254.169.254:80/tcp opens it"),
         ("", "[ff02::fb]:5353/udp", "not_registered", "--allow [ff02::fb]:5353/udp"),
-        ("", "192.0.2.1/icmp", "protocol", "Only the agent's --allow 192.0.2.1 lets it through"),
-        ("", "192.0.2.1:9/sctp", "protocol", "Nothing allows other protocols"),
+        (
+            "",
+            "192.0.2.1/icmp",
+            "not_registered",
+            "register it with any port, or open it and everything on it with the agent's --allow 192.0.2.1.",
+        ),
+        (BANK, "192.0.2.20/icmp", "not_registered", "Let ServiceEntry bank/ledger (file:a.yaml:4) be seen"),
+        ("", "192.0.2.1:9/sctp", "protocol", "nothing allows other protocols"),
         (
             &dns,
             "dns.example.com:80",
