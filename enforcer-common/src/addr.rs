@@ -73,7 +73,7 @@ impl Addr {
         if self.is_v4() {
             return u32::from_be(self.words[3]) >> 24 == 127;
         }
-        self.words[0] == 0 && self.words[1] == 0 && self.words[2] == 0 && u32::from_be(self.words[3]) == 1
+        self.is_loopback()
     }
 
     /// 255.255.255.255
@@ -83,6 +83,12 @@ impl Addr {
     #[inline(always)]
     pub const fn is_embedded_v4(&self) -> bool {
         self.words[0] == 0 && self.words[1] == 0 && (self.words[2] == 0 || self.words[2] == MAPPED)
+    }
+
+    /// `::1`
+    #[inline(always)]
+    pub const fn is_loopback(&self) -> bool {
+        self.words[0] == 0 && self.words[1] == 0 && self.words[2] == 0 && u32::from_be(self.words[3]) == 1
     }
 
     /// Where no packet may go that leaves a host: 0.0.0.0/8, 127.0.0.0/8, `::/96` (RFC 6890).

@@ -21,6 +21,12 @@ pub trait Frame {
     fn length(&self) -> u32;
     /// Reads the bytes from `at` on; false when they end before `into` is full.
     fn load<const N: usize>(&self, at: u32, into: &mut [u8; N]) -> bool;
+    /// The same number. The kernel's verifier forgets here what it knows of it: it would walk the rest of a loop once for each
+    /// value that the number may have.
+    #[inline(always)]
+    fn same(number: u32) -> u32 {
+        number
+    }
 }
 
 /// Whether it is a part of a datagram.
@@ -35,7 +41,8 @@ pub enum Part {
     Later = 2,
 }
 
-/// An IPv4 or IPv6 packet, as far as a decision needs it.
+/// An IPv4 or IPv6 packet, as far as a decision needs it. Without padding: the kernel's programs copy it word by word.
+#[repr(C, align(8))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Packet {
     /// From where.
@@ -70,7 +77,10 @@ pub struct Packet {
     pub extended: bool,
     /// IPv6.
     pub is_v6: bool,
+    pad: [u8; 6],
 }
+
+const _: () = assert!(size_of::<Packet>() == 72);
 
 impl Packet {
     /// Nothing read yet.
@@ -91,6 +101,7 @@ impl Packet {
         port: Port::ANY,
         extended: false,
         is_v6: false,
+        pad: [0; 6],
     };
 
     /// TCP's flags.

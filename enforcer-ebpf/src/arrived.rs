@@ -4,10 +4,11 @@ use enforcer_common::addr::Protocol;
 use enforcer_common::event::Hook;
 use enforcer_common::flow::{Arrival, Flow, FlowKey};
 use enforcer_common::packet::{Icmp, Packet, Part, icmp};
-use enforcer_common::verdict::{Action, Query};
+use enforcer_common::verdict::Action;
 
 use crate::ctx::skb::Skb;
 use crate::identity::{self, Identity, Sender};
+use crate::judge::Facts;
 use crate::maps::flows;
 use crate::read::{self, Read};
 use crate::{ctx, judge, maps};
@@ -61,8 +62,9 @@ fn datagram(who: Identity, packet: &Packet) {
     let expected = match known {
         Some(_) => false,
         None => {
-            let query = Query::new(who.workload(), Protocol::UDP, packet.source, packet.source_port);
-            judge::ask(who, &Query { is_packet: true, ..query }).action != Action::Deny
+            let (addr, port) = (packet.source, packet.source_port);
+            let facts = Facts { who, protocol: Protocol::UDP, addr, port, ..Facts::NONE };
+            judge::ask(&facts).action != Action::Deny
         }
     };
     if let Arrival::Set(flow) = Flow::datagram_arrived(known, expected, second) {

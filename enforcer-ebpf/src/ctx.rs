@@ -325,6 +325,32 @@ pub fn hidden(number: u32) -> u32 {
     hidden
 }
 
+/// The same number, of which the verifier knows nothing more: it does not follow bytes that are swapped.
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation)] // it came from as many bits
+pub fn forgotten(number: u32) -> u32 {
+    let mut forgotten = number as u64;
+    // SAFETY: the bytes of a register, swapped twice.
+    unsafe { asm!("{0} = be64 {0}", "{0} = be64 {0}", inout(reg) forgotten) };
+    forgotten as u32
+}
+
+/// The same value, word by word, of which the verifier knows nothing more: what comes next is walked once, and not once for each way
+/// that led here. `T` has no padding.
+#[inline(always)]
+pub fn forget<T>(value: &mut T) {
+    const { assert!(size_of::<T>() % 8 == 0 && align_of::<T>() == 8) }
+    let words = core::ptr::from_mut(value).cast::<u64>();
+    for index in 0..size_of::<T>() / 8 {
+        // SAFETY: within the value, aligned; all bits stay as they are.
+        unsafe {
+            let mut word = read_volatile(words.add(index));
+            asm!("{0} = be64 {0}", "{0} = be64 {0}", inout(reg) word);
+            write_volatile(words.add(index), word);
+        }
+    }
+}
+
 /// Any number.
 #[inline(always)]
 pub fn random() -> u32 {

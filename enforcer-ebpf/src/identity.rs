@@ -11,16 +11,18 @@ use crate::maps::places::{self, Place};
 use crate::{ctx, maps};
 
 /// Who asks.
+#[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Identity {
     /// The workload's cgroup; 0 for a process without an identity.
     pub cgroup: CgroupId,
     payload: u32,
+    pad: u32,
 }
 
 impl Identity {
     /// Every process without an identity.
-    pub const UNKNOWN: Self = Self { cgroup: CgroupId::new(0), payload: 0 };
+    pub const UNKNOWN: Self = Self { cgroup: CgroupId::new(0), payload: 0, pad: 0 };
 
     /// Whether it has no identity.
     #[inline(always)]
@@ -63,7 +65,7 @@ pub fn workload(namespace: impl Fn() -> NetnsCookie) -> Lookup<Identity> {
 #[inline(always)]
 fn proxy(place: Place) -> Lookup<Identity> {
     let payload = maps::workload(place.cgroup.of_proxy())?;
-    Ok(payload.map(|payload| Identity { cgroup: place.cgroup, payload }))
+    Ok(payload.map(|payload| Identity { cgroup: place.cgroup, payload, pad: 0 }))
 }
 
 /// The first entry of `WORKLOADS` among the ancestors of a cgroup, deepest first.
@@ -77,7 +79,7 @@ fn deepest(ancestor: impl Fn(u64) -> CgroupId) -> Lookup<Identity> {
         }
         let cgroup = ancestor(level);
         if let Some(payload) = maps::workload(cgroup)? {
-            return Ok(Some(Identity { cgroup, payload }));
+            return Ok(Some(Identity { cgroup, payload, pad: 0 }));
         }
     }
     Ok(None)
@@ -121,7 +123,7 @@ fn of_interface(skb: Skb) -> Sender {
     };
     match maps::workload(place.cgroup) {
         Ok(Some(payload)) => {
-            let who = Identity { cgroup: place.cgroup, payload };
+            let who = Identity { cgroup: place.cgroup, payload, pad: 0 };
             if who.workload().is_meshed() { proxy_or(skb, place, who) } else { Sender::Known(who) }
         }
         Ok(None) => Sender::Unknown,

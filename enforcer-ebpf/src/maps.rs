@@ -16,7 +16,7 @@ use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
 use enforcer_common::addr::{Addr, Port};
 use enforcer_common::config::ConfigKey;
 use enforcer_common::event::{EventBudget, FlowEvent};
-use enforcer_common::id::RuleId;
+use enforcer_common::id::{RuleId, ViewId};
 use enforcer_common::key::{BackendKey, BackendWordTag, CgroupId, ExactKey, PortKey, PrefixKey};
 use enforcer_common::layout::{BackendValue, PrefixValue};
 use enforcer_common::limits::{self, HEADROOM};
@@ -170,16 +170,48 @@ pub fn workload(cgroup: CgroupId) -> Lookup<u32> {
 
 /// The class of an address.
 #[inline(always)]
-pub fn exact(key: &ExactKey) -> Lookup<u32> {
-    word(key, || EXACT.get_ptr(key))
+pub fn exact(view: ViewId, addr: &Addr) -> Lookup<u32> {
+    open(exact_packed(view, addr))
+}
+
+#[inline(never)] // a stack of its own
+fn exact_packed(view: ViewId, addr: &Addr) -> u64 {
+    let key = ExactKey::new(view, *addr);
+    pack(word(&key, || EXACT.get_ptr(key)))
 }
 
 /// The class of the longest prefix around an address.
 #[inline(always)]
-pub fn longest_prefix(key: PrefixKey) -> Lookup<u32> {
-    match longest_prefix_once(key) {
+pub fn longest_prefix(view: ViewId, addr: &Addr) -> Lookup<u32> {
+    open(longest_prefix_packed(view, addr))
+}
+
+#[inline(never)] // a stack of its own
+fn longest_prefix_packed(view: ViewId, addr: &Addr) -> u64 {
+    let key = PrefixKey::look_up(view, *addr);
+    pack(match longest_prefix_once(key) {
         Err(TableFault) => longest_prefix_once(key),
         answer => answer,
+    })
+}
+
+/// A look-up's answer as one register: what else a function that is not inlined may return, it returns by memory.
+#[inline(always)]
+const fn pack(answer: Lookup<u32>) -> u64 {
+    match answer {
+        Ok(None) => 0,
+        Ok(Some(payload)) => 1 << 32 | payload as u64,
+        Err(TableFault) => 2 << 32,
+    }
+}
+
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation)] // the lower half
+const fn open(packed: u64) -> Lookup<u32> {
+    match packed >> 32 {
+        0 => Ok(None),
+        1 => Ok(Some(packed as u32)),
+        _ => Err(TableFault),
     }
 }
 
@@ -199,8 +231,13 @@ fn longest_prefix_once(key: PrefixKey) -> Lookup<u32> {
 
 /// The rule of a class.
 #[inline(always)]
-pub fn class_rule(key: &PortKey) -> Lookup<u32> {
-    word(key, || CLASS_RULES.get_ptr(key))
+pub fn class_rule(key: PortKey) -> Lookup<u32> {
+    open(class_rule_packed(key))
+}
+
+#[inline(never)] // a stack of its own
+fn class_rule_packed(key: PortKey) -> u64 {
+    pack(word(&key, || CLASS_RULES.get_ptr(key)))
 }
 
 /// The rule of a view at any address.

@@ -1,13 +1,15 @@
 //! What a socket remembers of its translations. A connected socket has one, an unconnected UDP socket one for each VIP
 //! that it talks to. Both are in the socket's storage and die with it.
 
-use enforcer_common::event::Hook;
+use enforcer_common::addr::Port;
+use enforcer_common::event::{Asked, Hook};
 use enforcer_common::limits::REPLIES_PER_SOCKET;
 use enforcer_common::reason::Reason;
 use enforcer_common::socket::Translation;
 use enforcer_common::verdict::{Action, Backend, Query, Verdict, stay};
 
 use crate::ctx::{self, Family, SockAddr};
+use crate::judge::{self, Whole};
 use crate::maps::sockets::{self, Replies};
 use crate::outcome::PASS;
 use crate::tables::KernelTables;
@@ -35,34 +37,49 @@ pub fn meant<F: Family>(sock: &SockAddr<F>, hook: Hook) -> Meant {
     Meant { asked: target, is_bound: false }
 }
 
+/// What is done in the end: with the endpoint that the socket has already, and remembered.
+#[inline(never)] // a stack of its own
+pub fn keep<F: Family>(sock: &SockAddr<F>, asked: &Asked, meant: &Meant, verdict: &Whole) -> Whole {
+    let verdict = verdict.verdict();
+    if verdict.action != Action::Translate {
+        return Whole::of(&verdict);
+    }
+    let verdict = settle(sock, &judge::query(asked), meant, verdict);
+    Whole::of(&remember(sock, asked.hook, meant, verdict))
+}
+
 /// Chooses the endpoint that the socket has already, if it has one. Only now that a translation is certain: before the
 /// verdict, the verifier would walk it once for each thing that may be found here.
 #[inline(always)]
-pub fn settle<F: Family>(sock: &SockAddr<F>, query: &Query, meant: &Meant, verdict: Verdict) -> Verdict {
+fn settle<F: Family>(sock: &SockAddr<F>, query: &Query, meant: &Meant, verdict: Verdict) -> Verdict {
     if verdict.action != Action::Translate || !sock.protocol().is_udp() {
         return verdict;
     }
     if meant.is_bound {
         return Verdict { backend: sock.target(), ..verdict };
     }
-    match previous(sock, &meant.asked) {
-        Some(backend) => stay(&KernelTables, query, verdict, backend),
-        None => verdict,
+    let backend = previous(sock, &meant.asked);
+    if backend.port == Port::ANY {
+        return verdict;
     }
+    stay(&KernelTables, query, verdict, backend)
 }
 
-/// A UDP flow is a socket and a VIP, whether it is connected in between or not.
+/// A UDP flow is a socket and a VIP, whether it is connected in between or not. [`Backend::NONE`] for a new one: of an `Option`, LLVM
+/// would copy what is not there ("R2 !`read_ok`").
 #[inline(always)]
-fn previous<F: Family>(sock: &SockAddr<F>, asked: &Backend) -> Option<Backend> {
-    match sockets::peer(sock).backend_of(asked) {
-        Some(backend) => Some(backend),
-        None => sockets::replies(sock)?.at(|kept| kept.asked_differs(asked))?.backend_of(asked),
+fn previous<F: Family>(sock: &SockAddr<F>, asked: &Backend) -> Backend {
+    if let Some(backend) = sockets::peer(sock).backend_of(asked) {
+        return backend;
     }
+    let Some(replies) = sockets::replies(sock) else { return Backend::NONE };
+    let Some(place) = replies.position(|kept| kept.asked_differs(asked)) else { return Backend::NONE };
+    replies.get(place).backend_of(asked).unwrap_or(Backend::NONE)
 }
 
 /// Remembers a translation before it is done. One that cannot be remembered is denied: answers would come from strangers.
 #[inline(always)]
-pub fn remember<F: Family>(sock: &SockAddr<F>, hook: Hook, meant: &Meant, verdict: Verdict) -> Verdict {
+fn remember<F: Family>(sock: &SockAddr<F>, hook: Hook, meant: &Meant, verdict: Verdict) -> Verdict {
     if verdict.action != Action::Translate || meant.is_bound {
         return verdict;
     }

@@ -2,7 +2,7 @@
 
 use enforcer_common::addr::{Addr, Port, Protocol};
 use enforcer_common::id::{ClassId, RuleId, ViewId};
-use enforcer_common::key::{BackendKey, ExactKey, PortKey, PrefixKey};
+use enforcer_common::key::{BackendKey, PortKey};
 use enforcer_common::verdict::{Backend, Lookup, Rule, TableFault, Tables};
 
 use crate::maps;
@@ -18,17 +18,17 @@ impl Tables for KernelTables {
 
     #[inline(always)]
     fn exact(&self, view: ViewId, addr: &Addr) -> Lookup<ClassId> {
-        Ok(maps::exact(&ExactKey::new(view, *addr))?.map(ClassId::new))
+        Ok(maps::exact(view, addr)?.map(ClassId::new))
     }
 
     #[inline(always)]
     fn longest_prefix(&self, view: ViewId, addr: &Addr) -> Lookup<ClassId> {
-        Ok(maps::longest_prefix(PrefixKey::look_up(view, *addr))?.map(ClassId::new))
+        Ok(maps::longest_prefix(view, addr)?.map(ClassId::new))
     }
 
     #[inline(always)]
     fn class_rule(&self, class: ClassId, protocol: Protocol, port: Port) -> Lookup<Rule> {
-        rule(maps::class_rule(&PortKey::in_class(class, protocol, port))?)
+        rule(maps::class_rule(PortKey::in_class(class, protocol, port))?)
     }
 
     #[inline(always)]

@@ -69,7 +69,9 @@ fn fragment(field: u16, packet: &mut Packet) -> Result<(), Reason> {
 /// Walks the options: none may say which way to go (RFC 7126 §4.3), and all must be within the header.
 #[inline(always)]
 fn options<F: Frame>(frame: &F, mut at: u32, end: u32) -> Result<(), Reason> {
+    let end = F::same(end);
     for _ in 0..OPTIONS {
+        at = F::same(at);
         let mut kind = [0; 1];
         if at >= end {
             return Ok(());

@@ -70,7 +70,7 @@ fn extensions<F: Frame>(frame: &F, first: u8, packet: &mut Packet) -> Result<u8,
         if length > packet.end - packet.transport {
             return Err(Reason::Malformed);
         }
-        packet.transport += length;
+        packet.transport = F::same(packet.transport + length);
         next = extension[0];
     }
     if is_extension(next) { Err(Reason::ExtensionHeaders) } else { Ok(next) }

@@ -13,6 +13,8 @@ use enforcer_common::addr::Protocol;
 use enforcer_common::key::CgroupId;
 use enforcer_common::packet::Frame;
 
+use crate::ctx::forgotten;
+
 /// `SOCK_STREAM` and `SOCK_DGRAM`.
 const SOCK_STREAM: u32 = 1;
 const SOCK_DGRAM: u32 = 2;
@@ -123,6 +125,11 @@ impl Frame for Skb {
     fn load<const N: usize>(&self, at: u32, into: &mut [u8; N]) -> bool {
         // SAFETY: as above; `into` is as long as is said.
         unsafe { bpf_skb_load_bytes(self.raw.cast(), at, into.as_mut_ptr().cast(), N as u32) == 0 }
+    }
+
+    #[inline(always)]
+    fn same(number: u32) -> u32 {
+        forgotten(number)
     }
 }
 

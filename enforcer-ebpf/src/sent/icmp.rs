@@ -5,61 +5,60 @@ use enforcer_common::event::Hook;
 use enforcer_common::flow::{ECHO_SECONDS, FlowKey, NEIGHBOUR_SECONDS, TCP_SECONDS};
 use enforcer_common::packet::{Icmp, Packet, Quoted, icmp, quoted};
 use enforcer_common::reason::Reason;
-use enforcer_common::verdict::{Action, Query, TableFault};
+use enforcer_common::verdict::TableFault;
 
 use crate::identity::Identity;
+use crate::judge::{Facts, Ruling};
 use crate::maps::{flows, places};
-use crate::sent::{Met, Ruling};
-use crate::{ctx, judge};
+use crate::sent::Met;
 
-/// Decides over an ICMP message.
+/// What an ICMP message belongs to.
 #[inline(never)] // a stack of its own
-pub fn rule(met: &Met, packet: &Packet) -> Ruling {
+pub fn look(met: &Met, packet: &Packet, facts: &mut Facts) -> Ruling {
     let who = met.who;
     match icmp(packet) {
         Icmp::Echo => {
-            let query = Query::new(who.workload(), packet.protocol, packet.destination, Port::ANY);
-            Ruling::of(judge::ask(who, &Query { is_packet: true, ..query }))
+            facts.port = Port::ANY;
+            Ruling::ASK
         }
         Icmp::EchoReply => {
             let key = FlowKey::echo(packet.destination, packet.source_port);
-            heard_of(who, &key, ECHO_SECONDS, Reason::Inbound)
+            heard_of(who, &key, facts.second, ECHO_SECONDS, Reason::Inbound)
         }
-        Icmp::Error => error(met, packet),
-        Icmp::Neighbour => neighbour(who, packet),
+        Icmp::Error => error(met, packet, facts),
+        Icmp::Neighbour => neighbour(who, packet, facts.second),
         Icmp::Listener if packet.destination.is_link_multicast() => Ruling::allow(Reason::LinkControl),
         Icmp::Listener | Icmp::Other => Ruling::deny(Reason::IcmpType),
     }
 }
 
 #[inline(always)]
-fn heard_of(who: Identity, key: &FlowKey, seconds: u32, reason: Reason) -> Ruling {
+fn heard_of(who: Identity, key: &FlowKey, second: u32, seconds: u32, reason: Reason) -> Ruling {
     match flows::get(who.cgroup, key) {
-        Some(flow) if flow.is_within(seconds, ctx::now_second()) => Ruling::allow(reason),
+        Some(flow) if flow.is_within(seconds, second) => Ruling::allow(reason),
         _ => Ruling::deny(Reason::NoFlow),
     }
 }
 
 /// To the link, or to somebody who has proved to be on it.
 #[inline(always)]
-fn neighbour(who: Identity, packet: &Packet) -> Ruling {
+fn neighbour(who: Identity, packet: &Packet, second: u32) -> Ruling {
     let to = packet.destination;
     if to.is_link_local() || to.is_neighbour_multicast() {
         return Ruling::allow(Reason::LinkControl);
     }
-    heard_of(who, &FlowKey::neighbour(to), NEIGHBOUR_SECONDS, Reason::LinkControl)
+    heard_of(who, &FlowKey::neighbour(to), second, NEIGHBOUR_SECONDS, Reason::LinkControl)
 }
 
 /// An error about a packet that the workload has received, which the error quotes.
 #[inline(always)]
-fn error(met: &Met, packet: &Packet) -> Ruling {
-    let Met { skb, hook, who } = *met;
+fn error(met: &Met, packet: &Packet, facts: &mut Facts) -> Ruling {
     let mut quote = Quoted::EMPTY;
-    if !quoted(&skb, packet, &mut quote) || quote.source != packet.destination {
+    if !quoted(&met.skb, packet, &mut quote) || quote.source != packet.destination {
         return Ruling::deny(Reason::NoFlow);
     }
-    if matches!(hook, Hook::Interface) && !who.is_unknown() {
-        match places::is_own(who.cgroup, quote.destination) {
+    if matches!(met.hook, Hook::Interface) && !met.who.is_unknown() {
+        match places::is_own(met.who.cgroup, quote.destination) {
             Ok(true) => {}
             Ok(false) => return Ruling::deny(Reason::NoFlow),
             Err(TableFault) => return Ruling::deny(Reason::TableFault),
@@ -71,15 +70,13 @@ fn error(met: &Met, packet: &Packet) -> Ruling {
     } else {
         FlowKey::transport(quote.protocol, quote.source, quote.source_port, quote.port)
     };
-    if let Some(flow) = flows::get(who.cgroup, &key)
-        && flow.is_within(TCP_SECONDS, ctx::now_second())
+    if let Some(flow) = flows::get(met.who.cgroup, &key)
+        && flow.is_within(TCP_SECONDS, facts.second)
     {
         return Ruling::allow(Reason::Related);
     }
-    let port = if is_echo { Port::ANY } else { quote.source_port };
-    let query = Query::new(who.workload(), quote.protocol, quote.source, port);
-    match judge::ask(who, &Query { is_packet: true, ..query }).action {
-        Action::Deny => Ruling::deny(Reason::NoFlow),
-        Action::Allow | Action::Translate => Ruling::allow(Reason::Related),
-    }
+    facts.is_quoted = true;
+    facts.protocol = quote.protocol;
+    facts.port = if is_echo { Port::ANY } else { quote.source_port };
+    Ruling::ASK
 }
