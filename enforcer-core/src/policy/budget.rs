@@ -7,7 +7,7 @@ use crate::policy::image::Image;
 use crate::policy::intern::InUse;
 use crate::problem::{Problem, Severity};
 
-/// How many entries of each map the compiled registry may take.
+/// How many entries of each map there may be, for the compiled registry or beside it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
     /// `WORKLOADS`
@@ -24,6 +24,8 @@ pub struct Limits {
     pub backends: usize,
     /// `RULE_HITS`
     pub rules: usize,
+    /// `FLOWS`, of each workload: not the registry's.
+    pub flows: usize,
 }
 
 impl Limits {
@@ -36,6 +38,7 @@ impl Limits {
         any_rules: usize::MAX,
         backends: usize::MAX,
         rules: usize::MAX,
+        flows: usize::MAX,
     };
 }
 
@@ -49,6 +52,7 @@ impl Default for Limits {
             any_rules: limits::ANY_RULES as usize,
             backends: limits::BACKENDS as usize,
             rules: limits::RULES as usize,
+            flows: limits::FLOWS as usize,
         }
     }
 }

@@ -6,8 +6,8 @@ use enforcer_core::policy::budget::Limits;
 
 use crate::config::resolve::{Faults, Wrong, either, wrong};
 
-/// The maps whose entries grow with registry and node.
-const MAPS: [&str; 7] = [
+/// The maps whose entries grow with registry and node, and the flows of each workload.
+const MAPS: [&str; 8] = [
     map::WORKLOADS,
     map::EXACT,
     map::PREFIXES,
@@ -15,10 +15,17 @@ const MAPS: [&str; 7] = [
     map::ANY_RULES,
     map::BACKENDS,
     map::RULE_HITS,
+    map::FLOWS,
 ];
 
 /// The most entries that can be asked for: the map has [`HEADROOM`] times as many, and the kernel counts in 32 bits.
 const MOST: u32 = u32::MAX / HEADROOM;
+
+/// How many flows of each workload can be asked for: every workload has a table of its own, whose memory is taken when the
+/// workload comes.
+const MOST_FLOWS: u32 = 1 << 20;
+/// Fewer than these would forget flows that are in use.
+const LEAST_FLOWS: u32 = 256;
 
 /// The most events per second that can be asked for: one a microsecond.
 const MOST_EVENTS: u64 = 1_000_000;
@@ -39,7 +46,8 @@ pub(super) fn limits(values: &[String], faults: &mut Faults) -> Limits {
             map::CLASS_RULES => &mut limits.class_rules,
             map::ANY_RULES => &mut limits.any_rules,
             map::BACKENDS => &mut limits.backends,
-            _ => &mut limits.rules,
+            map::RULE_HITS => &mut limits.rules,
+            _ => &mut limits.flows,
         };
         *limit = entries;
     }
@@ -53,11 +61,12 @@ fn entries(text: &str) -> Result<(&'static str, usize), Wrong> {
     let Some(map) = MAPS.into_iter().find(|map| map.eq_ignore_ascii_case(name)) else {
         return Err(wrong(format!("no map is called {name:?}"), format!("use {}", either(&MAPS))));
     };
+    let (least, most) = if map == map::FLOWS { (LEAST_FLOWS, MOST_FLOWS) } else { (1, MOST) };
     match number.replace('_', "").parse::<u32>() {
-        Ok(number @ 1..=MOST) => Ok((map, number as usize)),
+        Ok(number) if (least..=most).contains(&number) => Ok((map, number as usize)),
         _ => Err(wrong(
             format!("{number:?} is no number of entries"),
-            format!("use a number from 1 to {MOST}"),
+            format!("use a number from {least} to {most}"),
         )),
     }
 }
