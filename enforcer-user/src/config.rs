@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use enforcer_common::mode::Enforcement;
 use enforcer_core::name::{Labels, Namespace};
@@ -14,9 +15,12 @@ use enforcer_core::vip::VipAllocation;
 pub mod fault;
 pub mod file;
 pub mod given;
+pub mod interface;
 pub mod resolve;
 pub mod settings;
 pub mod show;
+
+pub use interface::{InterfacePattern, Interfaces};
 
 /// `--registry SOURCE`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,7 +29,7 @@ pub enum RegistrySource {
     File(PathBuf),
 }
 
-/// `--workload cgroup=PATH,namespace=NS[,name=N][,labels=k=v;...][,enforcement=...]`.
+/// `--workload cgroup=PATH,namespace=NS[,...]`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StaticWorkload {
     /// The cgroup's directory.
@@ -38,6 +42,24 @@ pub struct StaticWorkload {
     pub labels: Labels,
     /// Its own switch.
     pub enforcement: Option<Enforcement>,
+    /// Its host-side interfaces; empty: those that are found.
+    pub interfaces: Vec<String>,
+    /// Its own addresses; empty: those that are found.
+    pub addresses: BTreeSet<IpAddr>,
+    /// The proxy of Istio that it has.
+    pub mesh: Option<Mesh>,
+}
+
+/// How a workload takes part in the mesh.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Mesh {
+    /// With a proxy of its own.
+    Sidecar {
+        /// The cgroup of the proxy's container, below the workload's.
+        proxy: PathBuf,
+    },
+    /// With the node's ztunnel, whose sockets are in the workload's network namespace.
+    Ambient,
 }
 
 /// What decides about the registry, wherever it is looked at: by the agent, or offline.
@@ -118,6 +140,14 @@ pub struct Config {
     pub workloads: Vec<StaticWorkload>,
     /// What a process without identity may do.
     pub unknown_workload_allowed: bool,
+    /// Interfaces of workloads.
+    pub interfaces: Interfaces,
+    /// The node's own interfaces on whose egress it is enforced, too.
+    pub uplinks: Vec<InterfacePattern>,
+    /// How long established flows to an endpoint that was removed go on.
+    pub endpoint_grace: Duration,
+    /// Whether connections that a new policy forbids are closed.
+    pub terminate_existing: bool,
     /// The bpffs directory.
     pub pin_dir: PathBuf,
     /// The admin socket.
@@ -165,6 +195,8 @@ pub mod defaults {
     pub const CLUSTER_DOMAIN: &str = "cluster.local";
     /// `--root-namespace`
     pub const ROOT_NAMESPACE: &str = "istio-system";
+    /// `--endpoint-grace`
+    pub const ENDPOINT_GRACE: &str = "10m";
     /// Events per second and workload that reach the agent.
     pub const EVENT_RATE: u64 = 100;
 }

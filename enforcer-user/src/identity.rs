@@ -190,6 +190,9 @@ mod tests {
             name: "curl".into(),
             labels: enforcer_core::name::Labels::new(),
             enforcement: None,
+            interfaces: Vec::new(),
+            addresses: BTreeSet::new(),
+            mesh: None,
         };
         let known = Cgroup { id: CgroupId::new(7), level: 1, path: path.clone() };
         let last = Roster {

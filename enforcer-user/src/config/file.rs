@@ -59,18 +59,33 @@ pub struct Item {
 pub struct Field {
     /// Its key.
     pub key: String,
-    /// Whether it is a label, in the mapping `labels`.
-    pub label: bool,
+    /// Whether it is all that its key has.
+    pub part: Part,
     /// Its value; `None` when it has none that can be used, which has been told.
     pub value: Option<String>,
     /// Where it stands; 0 when it is part of a text.
     pub line: usize,
 }
 
+/// What a field is to the key that it stands below.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Part {
+    /// Its value.
+    Whole,
+    /// A label, in the mapping `labels`.
+    Label,
+    /// The element with this number, in a list.
+    Element(usize),
+}
+
 impl Field {
     /// What it is called in messages, below its value.
     pub fn name(&self) -> String {
-        if self.label { format!("labels.{}", self.key) } else { self.key.clone() }
+        match self.part {
+            Part::Whole => self.key.clone(),
+            Part::Label => format!("labels.{}", self.key),
+            Part::Element(number) => format!("{}[{number}]", self.key),
+        }
     }
 }
 

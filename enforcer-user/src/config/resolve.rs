@@ -2,12 +2,15 @@
 //! those to say who open it.
 
 mod exempt;
+mod interface;
 mod limits;
 mod mode;
 mod names;
+mod network;
 mod observe;
 mod policy;
 mod registry;
+mod time;
 mod workload;
 
 use std::path::{Path, PathBuf};
@@ -126,6 +129,11 @@ pub fn run(given: &Given) -> Result<Config, Vec<Fault>> {
     let policy = policy::policy(&args.policy, &mut faults);
     let cgroups = faults.take_all("--cgroup", &args.cgroup, absolute);
     let workloads = workload::workloads(&args.workload, &cgroups, &mut faults);
+    let interfaces = interface::interfaces(&args.interface, &mut faults);
+    let uplinks = interface::uplinks(&args.uplink, &interfaces, &mut faults);
+    interface::contradictions(&args.workload, &workloads, &interfaces, &uplinks, &mut faults);
+    let endpoint_grace = faults.take("--endpoint-grace", &args.endpoint_grace, time::endpoint_grace);
+    let terminate = faults.take("--terminate-existing", &args.terminate_existing, switch);
     let unknown = faults.take("--unknown-workload", &args.unknown_workload, |text| {
         word(text, &[("deny", false), ("allow", true)])
     });
@@ -145,8 +153,12 @@ pub fn run(given: &Given) -> Result<Config, Vec<Fault>> {
             registry: registry?,
             policy: policy?,
             cgroups,
-            workloads,
+            workloads: workloads.into_iter().map(|(_, workload)| workload).collect(),
             unknown_workload_allowed: unknown?,
+            interfaces,
+            uplinks,
+            endpoint_grace: endpoint_grace?,
+            terminate_existing: terminate?,
             pin_dir: pin_dir?,
             admin: admin?,
             limits,

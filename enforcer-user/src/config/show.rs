@@ -1,6 +1,8 @@
 //! The configuration as a file that says the same, with where each value comes from: `enforcer run --check-config`.
 
-use crate::config::file::{Field, Item};
+use std::fmt::Write as _;
+
+use crate::config::file::{Item, Part};
 use crate::config::given::{Given, Origin};
 use crate::config::settings::{self, Form, Setting};
 
@@ -49,15 +51,17 @@ fn workload(item: &Item) -> String {
     if item.fields.is_empty() {
         return format!("- {}\n", scalar(&item.text));
     }
-    let line = |field: &Field, indent: &str| {
-        let value = field.value.as_deref().unwrap_or_default();
-        format!("{indent}{}: {}\n", scalar(&field.key), scalar(value))
-    };
-    let (labels, fields): (Vec<&Field>, Vec<&Field>) = item.fields.iter().partition(|field| field.label);
-    let mut text: String = fields.iter().map(|field| line(field, "  ")).collect();
-    if !labels.is_empty() {
-        text.push_str("  labels:\n");
-        text.extend(labels.iter().map(|field| line(field, "    ")));
+    let mut text = String::new();
+    for (at, field) in item.fields.iter().enumerate() {
+        let (key, value) = (scalar(&field.key), scalar(field.value.as_deref().unwrap_or_default()));
+        let before = at.checked_sub(1).map(|before| item.fields[before].part);
+        let _ = match field.part {
+            Part::Whole => writeln!(text, "  {key}: {value}"),
+            Part::Label if before == Some(Part::Label) => writeln!(text, "    {key}: {value}"),
+            Part::Label => writeln!(text, "  labels:\n    {key}: {value}"),
+            Part::Element(0) => writeln!(text, "  {key}:\n  - {value}"),
+            Part::Element(_) => writeln!(text, "  - {value}"),
+        };
     }
     // The first field stands behind the dash.
     text.replace_range(..1, "-");

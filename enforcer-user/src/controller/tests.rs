@@ -39,6 +39,9 @@ fn workload(name: &str) -> Identified {
         name: name.into(),
         labels: Labels::new(),
         enforcement: None,
+        interfaces: Vec::new(),
+        addresses: std::collections::BTreeSet::new(),
+        mesh: None,
     };
     let id = CgroupId::new(name.bytes().map(u64::from).sum());
     Identified { workload, cgroup: Some(Cgroup { id, level: 1, path }) }
@@ -71,6 +74,10 @@ fn config(limits: Limits) -> Config {
         cgroups: Vec::new(),
         workloads: Vec::new(),
         unknown_workload_allowed: false,
+        interfaces: crate::config::Interfaces { auto: true, patterns: Vec::new() },
+        uplinks: Vec::new(),
+        endpoint_grace: std::time::Duration::from_mins(10),
+        terminate_existing: false,
         pin_dir: "unused".into(),
         admin: "unused".into(),
         limits,

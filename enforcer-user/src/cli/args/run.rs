@@ -6,7 +6,7 @@
 
 use clap::{Args, ValueHint};
 
-use crate::cli::args::words::Words;
+use crate::cli::args::words::{SWITCH, Words};
 use crate::cli::args::{AdminArgs, PolicyArgs, RegistryArgs};
 use crate::config::defaults;
 
@@ -28,7 +28,7 @@ pub struct RunArgs {
         value_hint = ValueHint::DirPath, help_heading = ENFORCEMENT)]
     pub cgroup: Vec<String>,
     /// An identity without Kubernetes: cgroup=PATH,namespace=NS and, behind a comma each, name=N, labels=k=v;k2=v2,
-    /// enforcement=MODE; repeatable
+    /// enforcement=MODE, interface=IF;IF2, address=IP;IP2, mesh=sidecar or mesh=ambient, mesh-proxy=CGROUP; repeatable
     #[arg(long, env = "ENFORCER_WORKLOAD", value_delimiter = '\n', value_name = "WORKLOAD",
         help_heading = ENFORCEMENT)]
     pub workload: Vec<String>,
@@ -36,6 +36,25 @@ pub struct RunArgs {
     #[arg(long, env = "ENFORCER_UNKNOWN_WORKLOAD", value_name = "WHAT", default_value = "deny",
         value_parser = Words(&["deny", "allow"]), help_heading = ENFORCEMENT)]
     pub unknown_workload: String,
+    /// Host-side interfaces of workloads whose packets are judged: auto, the peer of each enforced workload; a pattern
+    /// with * and ?, whose interfaces without a known workload are an unknown workload's; or none; repeatable
+    #[arg(long, env = "ENFORCER_INTERFACE", value_name = "auto|none|PATTERN", value_delimiter = ',',
+        default_value = "auto", help_heading = ENFORCEMENT)]
+    pub interface: Vec<String>,
+    /// The node's own interfaces, by a pattern with * and ?, on whose egress packets of workloads without an interface
+    /// are judged; repeatable
+    #[arg(long, env = "ENFORCER_UPLINK", value_name = "PATTERN", value_delimiter = ',',
+        help_heading = ENFORCEMENT)]
+    pub uplink: Vec<String>,
+    /// How long an established flow goes on to an endpoint that was removed: 0s, 90s, 15m, 8h, 2d
+    #[arg(long, env = "ENFORCER_ENDPOINT_GRACE", value_name = "DURATION",
+        default_value = defaults::ENDPOINT_GRACE, help_heading = ENFORCEMENT)]
+    pub endpoint_grace: String,
+    /// Connections that a new policy forbids are closed
+    #[arg(long, env = "ENFORCER_TERMINATE_EXISTING", value_name = "true|false", value_parser = SWITCH,
+        num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false",
+        hide_possible_values = true, help_heading = ENFORCEMENT)]
+    pub terminate_existing: String,
     /// Where the registry comes from: file:PATH, a file or directory that is watched; repeatable
     #[arg(
         long,
@@ -99,7 +118,8 @@ pub struct NodeArgs {
     #[arg(long, env = "ENFORCER_PIN_DIR", value_name = "DIR", default_value = defaults::PIN_DIR,
         value_hint = ValueHint::DirPath)]
     pub pin_dir: String,
-    /// How many entries of a map the compiled registry may take, as in EXACT=1000000; repeatable
+    /// How many entries of a map the compiled registry may take, as in EXACT=1000000, and how many flows of each
+    /// workload are remembered, as in FLOWS=65536; repeatable
     #[arg(long, env = "ENFORCER_MAP_ENTRIES", value_name = "MAP=N", value_delimiter = ',')]
     pub map_entries: Vec<String>,
     /// Events per second and workload that reach the agent

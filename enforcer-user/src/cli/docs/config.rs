@@ -44,10 +44,24 @@ Each is the text of the flag, or a mapping:
 | `name` | the last part of the cgroup's path when left out |
 | `labels` | mapping of labels, or the text `k=v;k2=v2` |
 | `enforcement` | `enforce`, `audit` or `off`, for this workload only |
+| `interface` | its host-side interfaces: a list, or the text `IF;IF2`; found by itself when left out |
+| `address` | its own IPv4 and IPv6 addresses: a list, or the text `IP;IP2`; found by itself when left out |
+| `mesh` | `sidecar` or `ambient`; none when left out |
+| `mesh-proxy` | the cgroup of the sidecar's container, below the workload's: from the root, or from the workload's cgroup; required with `mesh: sidecar` |
+
+An interface, an address or a cgroup belongs to one workload.
+
+## `interface` and `uplink`
+
+In a pattern `*` is any characters or none, and `?` is one; no other sign is special. A pattern that is `lo`'s or every
+interface's is a fault. `interface: [auto, veth*]` looks at the host-side interface of each workload, and at every other veth
+for workloads that are not known. `interface: [none]` looks at none: then only sockets are judged. An
+empty list of `interface` is a fault, since it would say the same by mistake.
 
 ## `map-entries`
 
-A mapping of map to number, or a list of `MAP=N`.
+A mapping of map to number, or a list of `MAP=N`. `FLOWS` is how many flows of each workload are remembered, every other how many
+entries the compiled registry may take.
 
 ";
 

@@ -3,7 +3,7 @@
 
 use crate::config::fault::{Fault, Place, Wrong, nearest, wrong};
 use crate::config::file::yaml::{Key, Node, Value};
-use crate::config::file::{Entry, Field, Item};
+use crate::config::file::{Entry, Field, Item, Part};
 use crate::config::settings::{Form, Setting};
 
 /// The entries that can be used, and what is wrong with the rest.
@@ -20,6 +20,9 @@ pub(super) fn check(file: &str, root: Option<Node>, settings: &[Setting]) -> (Ve
     };
     (entries, reader.faults)
 }
+
+/// Fields of a workload that may be lists.
+const LISTS: [&str; 2] = ["interface", "address"];
 
 struct Reader<'a> {
     file: &'a str,
@@ -135,8 +138,11 @@ impl Reader<'_> {
                 Value::Map(labels) if key.text == "labels" => {
                     for (label, node) in self.once(&path, labels) {
                         let field = self.field(&below(&path, &label.text), label.text, node);
-                        fields.push(Field { label: true, ..field });
+                        fields.push(Field { part: Part::Label, ..field });
                     }
+                }
+                Value::List(nodes) if LISTS.contains(&&*key.text) => {
+                    fields.extend(self.elements(&path, &key.text, node.line, nodes));
                 }
                 _ => fields.push(self.field(&path, key.text, node)),
             }
@@ -151,11 +157,24 @@ impl Reader<'_> {
         Some(Item { name: name.to_owned(), line, text, fields })
     }
 
+    /// The elements of a list below a workload. None is no way to say that nothing is known.
+    fn elements(&mut self, path: &str, key: &str, line: usize, nodes: Vec<Node>) -> Vec<Field> {
+        if nodes.is_empty() {
+            self.fault(line, path, "", wrong("the list is empty", "give it values, or leave it out"));
+            return vec![Field { key: key.to_owned(), part: Part::Whole, value: None, line }];
+        }
+        let element = |(at, node): (usize, Node)| {
+            let field = self.field(&format!("{path}[{at}]"), key.to_owned(), node);
+            Field { part: Part::Element(at), ..field }
+        };
+        nodes.into_iter().enumerate().map(element).collect()
+    }
+
     /// A field without a value that can be used stays, so that nobody is told that it is missing.
     fn field(&mut self, path: &str, key: String, node: Node) -> Field {
         let line = node.line;
         let value = self.text(path, node, "write one value").map(|item| item.text);
-        Field { key, label: false, value, line }
+        Field { key, part: Part::Whole, value, line }
     }
 
     /// `EXACT: 1000000`, or a list of `EXACT=1000000`.

@@ -6,7 +6,7 @@ use clap::{Args as _, Command};
 use enforcer_common::mode::Enforcement;
 
 use super::*;
-use crate::config::{Config, RegistrySource, resolve, show};
+use crate::config::{Config, Mesh, RegistrySource, resolve, show};
 
 const EXAMPLE: &str = include_str!("../../../../deploy/examples/enforcer.yaml");
 
@@ -40,8 +40,18 @@ workload:
 - cgroup: /x,y/cart
   namespace: shop
   labels: {app: cart, v: 1}
-- cgroup=/z,namespace=bank,labels=app=x
-map-entries: {exact: 1_000, RULE_HITS: 7}
+  interface: [veth1, 'veth2']
+  address:
+  - 10.0.0.7
+  - 2001:db8::7
+  mesh: sidecar
+  mesh-proxy: a,b
+- cgroup=/z,namespace=bank,labels=app=x,interface=veth3;veth4
+map-entries: {exact: 1_000, RULE_HITS: 7, FLOWS: 256}
+interface: [auto, 'cali*']
+uplink: [eth?]
+endpoint-grace: 0s
+terminate-existing: on
 allow: [10.0.0.0/8, '[2001:db8::/32]:53/udp']
 allow-override: yes
 trusted-exporters: []
@@ -55,7 +65,17 @@ event-rate: 5
     assert_eq!((cart.name.as_str(), bank.name.as_str()), ("cart", "z"));
     assert_eq!(cart.labels.get("v").map(String::as_str), Some("1"));
     assert_eq!(bank.labels.get("app").map(String::as_str), Some("x"));
-    assert_eq!((config.limits.exact, config.limits.rules), (1_000, 7));
+    assert_eq!(
+        (&cart.interfaces[..], bank.interfaces.len()),
+        (&["veth1".to_owned(), "veth2".to_owned()][..], 2)
+    );
+    assert_eq!((cart.addresses.len(), bank.addresses.len()), (2, 0));
+    assert_eq!(cart.mesh, Some(Mesh::Sidecar { proxy: "/x,y/cart/a,b".into() }));
+    assert_eq!((config.limits.exact, config.limits.rules, config.limits.flows), (1_000, 7, 256));
+    assert!(config.interfaces.auto && config.interfaces.patterns[0].matches("cali1"));
+    assert!(
+        config.uplinks[0].matches("eth0") && config.endpoint_grace.is_zero() && config.terminate_existing
+    );
     assert_eq!((config.policy.exempt.len(), config.policy.allow_override, config.event_rate), (2, true, 5));
     assert_eq!(config.policy.trusted_exporters, None);
     assert_eq!(config.registry.cluster_domain, "cluster.local", "a default");
@@ -111,6 +131,25 @@ fn faults_of_files() {
         ("workload:\n- cgroup: /a", "e.yaml:3: workload[0] \"cgroup=/a\": no namespace; add namespace=NS"),
         ("workload:\n- cgroup: /a\n  namespace: A", "e.yaml:4: workload[0].namespace \"A\": \"A\" is not the name of a namespace"),
         ("workload:\n- cgroup: /a\n  namespace:", "e.yaml:4: workload[0].namespace: no value"),
+        ("interface: veth0", "e.yaml:2: interface: a single value; write a list"),
+        ("interface: []", "e.yaml:2: interface: no interface given, which might be a mistake"),
+        ("interface:\n- auto\n- '*'", "e.yaml:4: interface[1] \"*\": the pattern is every interface's"),
+        ("interface: ['a*,b*']", "e.yaml:2: interface[0] \"a*,b*\": ',' is in no name of an interface"),
+        ("uplink: [eth0, lo]", "e.yaml:2: uplink[1] \"lo\": the pattern is lo's, too"),
+        ("endpoint-grace: 8d", "e.yaml:2: endpoint-grace \"8d\": longer than 7 days"),
+        ("terminate-existing: perhaps", "e.yaml:2: terminate-existing \"perhaps\": neither true nor false"),
+        ("map-entries: {FLOWS: 1}", "e.yaml:2: map-entries.FLOWS \"FLOWS=1\": \"1\" is no number of entries; use a number from 256"),
+        ("workload:\n- cgroup: /a\n  namespace: a\n  interface:\n  - v1\n  - v*", "e.yaml:7: workload[0].interface[1] \"v*\": \"v*\" is a pattern"),
+        ("workload:\n- cgroup: /a\n  namespace: a\n  interface:\n  - v1\n  - v1", "e.yaml:7: workload[0].interface[1] \"v1\": the interface v1 is there twice"),
+        ("workload:\n- cgroup: /a\n  namespace: a\n  interface: [v1;v2]", "e.yaml:5: workload[0].interface[0] \"v1;v2\": ';' is in no name"),
+        ("workload:\n- cgroup: /a\n  namespace: a\n  interface: []", "e.yaml:5: workload[0].interface: the list is empty; give it values, or leave it out"),
+        ("workload:\n- cgroup: /a\n  namespace: a\n  address: [10.0.0.1, [x]]", "e.yaml:5: workload[0].address[1]: a list; write one value"),
+        ("workload:\n- cgroup: /a\n  namespace: a\n  address: 10.0.0.1;10.0.0.0/8", "e.yaml:5: workload[0].address \"10.0.0.1;10.0.0.0/8\": \"10.0.0.0/8\" is not a single address"),
+        ("workload:\n- cgroup: /a\n  namespace: a\n  mesh: [ambient]", "e.yaml:5: workload[0].mesh: a list; write one value"),
+        ("workload:\n- cgroup: /a\n  namespace: a\n  mesh: sidecar", "e.yaml:5: workload[0].mesh \"sidecar\": nobody could tell the sidecar"),
+        ("workload:\n- cgroup: /a\n  namespace: a\n  mesh: sidecar\n  mesh-proxy: /b", "e.yaml:6: workload[0].mesh-proxy \"/b\": /b is not below the workload's cgroup /a"),
+        ("workload:\n- {cgroup: /a, namespace: a, interface: [v]}\n- {cgroup: /b, namespace: a, interface: v}", "e.yaml:4: workload[1] \"cgroup=/b,namespace=a,interface=v\": the interface v of a/b (/b) is a/a (/a)'s already"),
+        ("workload:\n- {cgroup: /a, namespace: a, interface: [v]}\ninterface: [none]", "e.yaml:3: workload[0] \"cgroup=/a,namespace=a,interface[0]=v\": the interface v would not be looked at"),
         ("workload:\n- cgroup: [/a]\n  namespace: a", "e.yaml:3: workload[0].cgroup: a list; write one value"),
         ("workload:\n- cgroup: /a\n  namespace: a\n  nam: x", "e.yaml:5: workload[0].nam \"x\": no such field; did you mean name?"),
         ("workload:\n- cgroup: /a\n  namespace: a\n  namespace: b", "e.yaml:5: workload[0].namespace: the key is there twice"),
@@ -205,7 +244,7 @@ fn files_that_cannot_be_read() {
 fn the_example_has_every_key_and_no_fault() {
     let given = given(&[], EXAMPLE);
     let config = resolve::run(&given).unwrap_or_else(|faults| panic!("{}", resolve::Faulty(faults)));
-    assert_eq!(config.workloads.len(), 3);
+    assert_eq!(config.workloads.len(), 4);
     for setting in settings::all() {
         assert!(
             matches!(given.value(&setting.key), Some((Origin::File(_), _))),
@@ -226,6 +265,11 @@ fn what_is_printed_says_the_same() {
             "registry: ['file:yes: #', file:1e3]\ncluster-id: '007'\ntrusted-exporters: [on]",
         ),
         (&[], "registry: [file:x]\nworkload: [{cgroup: '/a: #b', namespace: 'null', labels: {on: ''}}]"),
+        (
+            &["--uplink=eth?"],
+            "registry: [file:x]\nworkload: [{labels: {a: b, c: d}, interface: [v, '1'], address: ['::2', '2001:db8::'], \
+             cgroup: /a, namespace: b, mesh: sidecar, mesh-proxy: 'p: #'}]\ninterface: ['*x', 'auto']",
+        ),
     ] {
         let given = given(flags, text);
         let printed = show::yaml(&given);

@@ -6,11 +6,10 @@ use std::time::Duration;
 use enforcer_common::mode::Enforcement;
 
 use crate::cli::args::mode::ModeArgs;
-use crate::config::resolve::{Fault, Faults, Wrong, absolute, policy, wrong};
+use crate::config::resolve::{Fault, Faults, Wrong, absolute, policy, time, wrong};
 
 /// The longest time a switch may be turned for: what is meant for longer is `--enforcement`.
 const LONGEST: Duration = Duration::from_hours(30 * 24);
-const UNITS: &[(&str, u64)] = &[("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)];
 
 /// To what, and for how long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,7 +36,7 @@ pub struct ModeRequest {
 pub fn mode(args: &ModeArgs) -> Result<ModeRequest, Vec<Fault>> {
     let mut faults = Faults::default();
     let to = args.mode.as_deref().map(|text| faults.take("MODE", text, policy::enforcement));
-    let limit = args.limit.as_deref().map(|text| faults.take("--for", text, duration));
+    let limit = args.limit.as_deref().map(|text| faults.take("--for", text, limit));
     if let (None, Some(text)) = (to, &args.limit) {
         faults.add(
             "--for",
@@ -54,18 +53,11 @@ pub fn mode(args: &ModeArgs) -> Result<ModeRequest, Vec<Fault>> {
     faults.finish(request)
 }
 
-/// `15m`: whole numbers of one unit.
-fn duration(text: &str) -> Result<Duration, Wrong> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let unit = UNITS.iter().find(|(name, _)| *name == unit);
-    let (Some((_, seconds)), false) = (unit, number.is_empty()) else {
-        return Err(wrong("not a time", "write a whole number and one of s, m, h and d: 90s, 15m, 8h, 2d"));
-    };
-    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(*seconds));
-    match seconds.map(Duration::from_secs) {
-        Some(Duration::ZERO) => Err(wrong("no time at all", "the shortest is 1s")),
-        Some(time) if time <= LONGEST => Ok(time),
+/// `--for`.
+fn limit(text: &str) -> Result<Duration, Wrong> {
+    match time::duration(text)? {
+        Duration::ZERO => Err(wrong("no time at all", "the shortest is 1s")),
+        time if time <= LONGEST => Ok(time),
         _ => Err(wrong(
             "longer than 30 days",
             "leave --for out, or start the agent with another --enforcement: a switch for a time is for emergencies",
@@ -80,7 +72,7 @@ mod tests {
 
     #[test]
     fn times_have_one_unit_and_an_end() {
-        let seconds = |text| duration(text).map(|time| time.as_secs()).map_err(|(what, _)| what);
+        let seconds = |text| limit(text).map(|time| time.as_secs()).map_err(|(what, _)| what);
         for (text, expected) in [
             ("1s", Ok(1)),
             ("15m", Ok(900)),

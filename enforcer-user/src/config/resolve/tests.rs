@@ -8,6 +8,8 @@ use super::*;
 use crate::cli::args::run::RunArgs;
 use crate::config::{LogFormat, RegistrySource};
 
+mod network;
+
 /// Resolves the flags of `enforcer run`, beside a registry unless they have one.
 fn resolve(flags: &[&str]) -> Result<Config, Vec<String>> {
     let registry: &[&str] =
@@ -109,8 +111,7 @@ fn faults() {
         ("--workload=namespace=a", "--workload \"namespace=a\": no cgroup; add cgroup=PATH"),
         ("--workload=cgroup=/a", "--workload \"cgroup=/a\": no namespace; add namespace=NS"),
         ("--workload=cgroup=a,namespace=b", "--workload \"cgroup=a,namespace=b\": cgroup: the path is not absolute"),
-        ("--workload=cgroup=/a,namespace=b,interface=eth0", "--workload \"cgroup=/a,namespace=b,interface=eth0\": interface: this version has no interfaces"),
-        ("--workload=cgroup=/a,namespace=b,x=y", "--workload \"cgroup=/a,namespace=b,x=y\": x: no such field; use cgroup, namespace, name, labels or enforcement"),
+        ("--workload=cgroup=/a,namespace=b,x=y", "--workload \"cgroup=/a,namespace=b,x=y\": x: no such field; use cgroup, namespace, name, labels, enforcement, interface, address, mesh or mesh-proxy"),
         ("--workload=cgroup=/a,namespace=b,labels=x", "--workload \"cgroup=/a,namespace=b,labels=x\": labels: \"x\" is not a label"),
         ("--workload=cgroup=/a,namespace=b,labels=x=y;x=z", "--workload \"cgroup=/a,namespace=b,labels=x=y;x=z\": labels: the label \"x\" is there twice"),
         ("--workload=cgroup=/a,namespace=b,enforcement=no", "--workload \"cgroup=/a,namespace=b,enforcement=no\": enforcement: not one of"),

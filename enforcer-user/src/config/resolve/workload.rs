@@ -1,13 +1,18 @@
 //! `--workload`: an identity, with its cgroup for the agent, without for a question.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use enforcer_common::mode::Enforcement;
 use enforcer_core::name::{Labels, Namespace};
 
-use crate::config::StaticWorkload;
-use crate::config::file::Field;
-use crate::config::resolve::{Faults, Wrong, absolute, either, filled, names, nearest, policy, wrong};
+use crate::config::file::{Field, Part};
+use crate::config::resolve::network::{self, MESHES, MeshKind, Said};
+use crate::config::resolve::{
+    Faults, Wrong, absolute, either, filled, interface, names, nearest, policy, word, wrong,
+};
+use crate::config::{Mesh, StaticWorkload};
 
 /// Who asks, in a question without the agent.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,7 +26,8 @@ pub struct WorkloadName {
 }
 
 const FLAG: &str = "--workload";
-const STATIC: &[&str] = &["cgroup", "namespace", "name", "labels", "enforcement"];
+const STATIC: &[&str] =
+    &["cgroup", "namespace", "name", "labels", "enforcement", "interface", "address", "mesh", "mesh-proxy"];
 const NAMED: &[&str] = &["namespace", "name", "labels"];
 
 /// What is wrong, and with which field; `None`: with the whole.
@@ -35,27 +41,59 @@ struct Draft {
     name: Option<String>,
     labels: Labels,
     enforcement: Option<Enforcement>,
+    interfaces: Vec<String>,
+    addresses: BTreeSet<IpAddr>,
+    kind: Option<MeshKind>,
+    proxy: Option<String>,
 }
 
-/// Every `--workload` of the agent: each below a `--cgroup`, when there are any, and no cgroup twice.
-pub(super) fn workloads(values: &[String], cgroups: &[PathBuf], faults: &mut Faults) -> Vec<StaticWorkload> {
-    let mut known: Vec<StaticWorkload> = Vec::new();
+/// Every `--workload` of the agent, with its number: each below a `--cgroup`, when there are any, and nothing that belongs to
+/// two.
+pub(super) fn workloads(
+    values: &[String],
+    cgroups: &[PathBuf],
+    faults: &mut Faults,
+) -> Vec<(usize, StaticWorkload)> {
+    let mut known: Vec<(usize, StaticWorkload)> = Vec::new();
     // A cgroup that could not be read may be the one above.
     let cgroups = if faults.has("--cgroup") { &[] } else { cgroups };
     for (at, text) in filled(values) {
         let Some(workload) = workload(at, text, faults) else { continue };
         let cgroup = workload.cgroup.display();
-        if known.iter().any(|other| other.cgroup == workload.cgroup) {
+        if known.iter().any(|(_, other)| other.cgroup == workload.cgroup) {
             let what = format!("the cgroup {cgroup} has an identity already");
             faults.add(FLAG, Some(at), text, wrong(what, "keep one"));
-        } else if !cgroups.is_empty() && !cgroups.iter().any(|above| workload.cgroup.starts_with(above)) {
+            continue;
+        }
+        if !cgroups.is_empty() && !cgroups.iter().any(|above| workload.cgroup.starts_with(above)) {
             let what =
                 format!("the cgroup {cgroup} is not below any --cgroup, so nothing would be enforced there");
             faults.add(FLAG, Some(at), text, wrong(what, format!("add --cgroup {cgroup}")));
         }
-        known.push(workload);
+        for wrong in known.iter().flat_map(|(_, other)| shared(other, &workload)) {
+            faults.add(FLAG, Some(at), text, wrong);
+        }
+        known.push((at, workload));
     }
     known
+}
+
+/// What both workloads say is theirs, though no packet or process can be of two.
+fn shared(earlier: &StaticWorkload, later: &StaticWorkload) -> Vec<Wrong> {
+    let own = |workload: &StaticWorkload| -> Vec<String> {
+        let mut own = vec![format!("the cgroup {}", workload.cgroup.display())];
+        if let Some(Mesh::Sidecar { proxy }) = &workload.mesh {
+            own.push(format!("the cgroup {}", proxy.display()));
+        }
+        own.extend(workload.interfaces.iter().map(|interface| format!("the interface {interface}")));
+        own.extend(workload.addresses.iter().map(|address| format!("the address {address}")));
+        own
+    };
+    let name = |of: &StaticWorkload| format!("{}/{} ({})", of.namespace, of.name, of.cgroup.display());
+    let earlier_own = own(earlier);
+    let both = own(later).into_iter().filter(|one| earlier_own.contains(one));
+    let told = |one| format!("{one} of {} is {}'s already", name(later), name(earlier));
+    both.map(|one| wrong(told(one), "give it to one of them")).collect()
 }
 
 fn workload(at: usize, text: &str, faults: &mut Faults) -> Option<StaticWorkload> {
@@ -64,7 +102,8 @@ fn workload(at: usize, text: &str, faults: &mut Faults) -> Option<StaticWorkload
         Some(fields) => fields.to_vec(),
         None => split(text, STATIC).map_err(|wrong| faults.add(FLAG, Some(at), text, wrong)).ok()?,
     };
-    let (draft, found) = draft(&fields, STATIC);
+    let (draft, mut found) = draft(&fields, STATIC);
+    let mesh = mesh(&draft, &fields).map_err(|wrong| found.push(wrong)).ok();
     let good = found.is_empty();
     for (field, wrong) in found {
         match field {
@@ -80,8 +119,18 @@ fn workload(at: usize, text: &str, faults: &mut Faults) -> Option<StaticWorkload
         namespace: draft.namespace?,
         labels: draft.labels,
         enforcement: draft.enforcement,
+        interfaces: draft.interfaces,
+        addresses: draft.addresses,
+        mesh: mesh?,
         cgroup,
     })
+}
+
+fn mesh(draft: &Draft, fields: &[Field]) -> Result<Option<Mesh>, (Option<usize>, Wrong)> {
+    let at = |key: &str| fields.iter().position(|field| field.key == key);
+    let kind = Said::of(at("mesh").is_some(), draft.kind);
+    let proxy = Said::of(at("mesh-proxy").is_some(), draft.proxy.as_deref());
+    network::mesh(kind, proxy, draft.cgroup.as_deref()).map_err(|(key, wrong)| (at(key), wrong))
 }
 
 /// `namespace=NS[,name=N][,labels=k=v;...]`, or `NS/NAME`.
@@ -118,7 +167,7 @@ fn no_namespace() -> Wrong {
 fn split(text: &str, known: &[&str]) -> Result<Vec<Field>, Wrong> {
     let field = |field: &str| match field.split_once('=') {
         Some((key, value)) => {
-            Ok(Field { key: key.to_owned(), label: false, value: Some(value.to_owned()), line: 0 })
+            Ok(Field { key: key.to_owned(), part: Part::Whole, value: Some(value.to_owned()), line: 0 })
         }
         None => Err(wrong(format!("{field:?} is not key=value"), format!("write {}", form(known)))),
     };
@@ -127,7 +176,10 @@ fn split(text: &str, known: &[&str]) -> Result<Vec<Field>, Wrong> {
 
 fn form(known: &[&str]) -> &'static str {
     match known {
-        STATIC => "cgroup=PATH,namespace=NS[,name=N][,labels=k=v;k2=v2][,enforcement=MODE]",
+        STATIC => {
+            "cgroup=PATH,namespace=NS[,name=N][,labels=k=v;k2=v2][,enforcement=MODE][,interface=IF;IF2][,address=IP;IP2]\
+             [,mesh=ambient][,mesh=sidecar,mesh-proxy=CGROUP]"
+        }
         _ => "namespace/name or namespace=NS[,name=N][,labels=k=v;k2=v2]",
     }
 }
@@ -140,10 +192,10 @@ fn draft(fields: &[Field], known: &[&str]) -> (Draft, Found) {
         let result = match &field.value {
             _ if twice => Err(wrong("there twice", "keep one")),
             // What has no value that can be used has been told.
-            Some(value) if field.label => names::label(&field.key, value).map(|()| {
+            Some(value) if field.part == Part::Label => names::label(&field.key, value).map(|()| {
                 draft.labels.insert(field.key.clone(), value.clone());
             }),
-            Some(value) => fill(&mut draft, &field.key, value, known),
+            Some(value) => fill(&mut draft, field, value, known),
             None => Ok(()),
         };
         found.extend(result.err().map(|wrong| (Some(at), wrong)));
@@ -158,12 +210,9 @@ fn draft(fields: &[Field], known: &[&str]) -> (Draft, Found) {
     (draft, found)
 }
 
-fn fill(draft: &mut Draft, key: &str, value: &str, known: &[&str]) -> Result<(), Wrong> {
+fn fill(draft: &mut Draft, field: &Field, value: &str, known: &[&str]) -> Result<(), Wrong> {
+    let key = &*field.key;
     match key {
-        "interface" => {
-            let what = "this version has no interfaces: it enforces sockets of cgroups";
-            return Err(wrong(what, "leave it out"));
-        }
         "cgroup" | "pid" if known == NAMED => {
             let what = format!("a {key} is known to the running agent only");
             return Err(wrong(what, format!("write {}", form(known))));
@@ -180,7 +229,34 @@ fn fill(draft: &mut Draft, key: &str, value: &str, known: &[&str]) -> Result<(),
         "namespace" => draft.namespace = Some(names::namespace(value)?),
         "labels" => draft.labels = names::labels(value)?,
         "enforcement" => draft.enforcement = Some(policy::enforcement(value)?),
+        "interface" => {
+            for name in elements(field, value) {
+                let name = interface::name(name)?;
+                if draft.interfaces.contains(&name) {
+                    return Err(wrong(format!("the interface {name} is there twice"), "keep one"));
+                }
+                draft.interfaces.push(name);
+            }
+        }
+        "address" => {
+            for address in elements(field, value) {
+                let address = network::address(address)?;
+                if !draft.addresses.insert(address) {
+                    return Err(wrong(format!("the address {address} is there twice"), "keep one"));
+                }
+            }
+        }
+        "mesh" => draft.kind = Some(word(value, MESHES)?),
+        "mesh-proxy" => draft.proxy = Some(value.to_owned()),
         _ => draft.name = Some(value.to_owned()),
     }
     Ok(())
+}
+
+/// The values of a field: an element of a list is one, a text has them behind one another.
+fn elements<'a>(field: &Field, value: &'a str) -> Vec<&'a str> {
+    match field.part {
+        Part::Element(_) => vec![value],
+        _ => value.split(';').collect(),
+    }
 }

@@ -164,6 +164,9 @@ mod tests {
             name: name.into(),
             labels,
             enforcement: None,
+            interfaces: Vec::new(),
+            addresses: std::collections::BTreeSet::new(),
+            mesh: None,
         };
         Identified { workload, cgroup: Some(Cgroup { id: CgroupId::new(7), level: 1, path }) }
     }
