@@ -3,7 +3,7 @@
 //! `cli` says what can be typed, [`config`] what it means; [`app`] wires the parts of the agent: [`sources`] tell the
 //! [`controller`] of objects, it compiles them and gives operations to the [`dataplane`], the only part that knows
 //! the kernel; [`flows`] keeps what the kernel tells; [`admin`] answers the command line, [`http`] probes and scrapers,
-//! the latter with [`metrics`].
+//! the latter with [`metrics`]. [`links`] and [`sockets`] tell the node's interfaces, pods' networks and open sockets.
 
 pub mod admin;
 pub mod app;
@@ -17,9 +17,12 @@ pub mod flows;
 pub mod http;
 pub mod identity;
 pub mod lifecycle;
+pub mod links;
 pub mod logging;
 pub mod metrics;
 pub mod mountinfo;
+mod netlink;
 pub mod proto;
+pub mod sockets;
 pub mod sources;
 pub mod status;

@@ -101,6 +101,14 @@ mod tests {
     }
 
     #[test]
+    fn netlink_has_its_places() {
+        let text = "use netlink_sys::Socket;\nuse crate::netlink;";
+        assert_eq!(check_one("enforcer-user/src/doctor/kernel.rs", text).len(), 2);
+        assert!(check_one("enforcer-user/src/links/watch.rs", text).is_empty());
+        assert!(check_one("enforcer-user/src/sockets.rs", text).is_empty());
+    }
+
+    #[test]
     fn parts_meet_only_in_app() {
         let text =
             "use super::Agent;\nuse crate::{dataplane::Maps, telemetry};\nfn f() { crate::app::run() }";

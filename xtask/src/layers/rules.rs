@@ -78,6 +78,13 @@ const PATH_RULES: &[PathRule] = &[
     PathRule { within: &["enforcer-user/src/"], in_tests: true, paths: &["prometheus_client"],
         except: &["enforcer-user/src/metrics"],
         why: "one table has every instrument; the others count, and are read when somebody asks" },
+    PathRule { within: &["enforcer-user/src/"], in_tests: true,
+        except: &["enforcer-user/src/links", "enforcer-user/src/netlink.rs", "enforcer-user/src/sockets"],
+        paths: &["netlink_packet_core", "netlink_packet_route", "netlink_packet_sock_diag", "netlink_sys"],
+        why: "links and sockets ask over netlink; the others get plain values" },
+    PathRule { within: &["enforcer-user/src/"], in_tests: true, paths: &["crate::netlink"],
+        except: &["enforcer-user/src/links", "enforcer-user/src/netlink.rs", "enforcer-user/src/sockets"],
+        why: "links and sockets ask over netlink; the others get plain values" },
     PathRule { within: &["enforcer-user/src/dataplane"], except: &[], in_tests: true, paths: &["tonic", "kube"],
         why: "the dataplane knows the kernel and nobody's protocol" },
     PathRule { within: &["enforcer-user/src/"], in_tests: true, paths: &["crate::app"],
@@ -98,7 +105,8 @@ struct Peers {
 const PEERS: &[Peers] = &[
     Peers {
         modules: &["crate::admin", "crate::controller", "crate::dataplane", "crate::dns", "crate::flows",
-            "crate::http", "crate::identity", "crate::metrics", "crate::proxy_xds", "crate::sources", "crate::xds"],
+            "crate::http", "crate::identity", "crate::links", "crate::metrics", "crate::proxy_xds", "crate::sockets",
+            "crate::sources", "crate::xds"],
         contracts: &[
             ("crate::controller", "crate::dataplane::Dataplane", "the trait it drives"),
             ("crate::controller", "crate::dataplane::NodeSettings", "plain values of that trait"),
@@ -109,6 +117,8 @@ const PEERS: &[Peers] = &[
             ("crate::controller", "crate::sources::Snapshot", "plain values: a message to it"),
             ("crate::admin", "crate::controller::Question", "the message it sends"),
             ("crate::metrics", "crate::controller::Applied", "plain values: what it shows"),
+            ("crate::sockets", "crate::links::inside", "what its tests look into namespaces with"),
+            ("crate::sockets", "crate::links::stage", "what its tests run on"),
             ("crate::sources", "crate::xds", "the client that sources speak xDS with"),
         ],
         why: "the parts do not import each other; app wires them (channels, traits, plain values)" },

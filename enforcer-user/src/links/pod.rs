@@ -1,0 +1,142 @@
+//! The network of a workload that has a network namespace of its own.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use super::namespace::Namespace;
+use super::{Link, cookie, inside, processes};
+
+/// A pod's network namespace, held open: as a descriptor it can be entered with [`inside`].
+#[derive(Debug)]
+pub struct PodNetwork {
+    /// Of the namespace: what `ls -l /proc/PID/ns/net` shows.
+    pub inode: u64,
+    /// Under which kernel programs know it; kernels before 5.14 do not tell.
+    pub cookie: Option<u64>,
+    /// All but the loopback interface.
+    pub interfaces: Vec<PodInterface>,
+    namespace: Namespace,
+}
+
+/// A network interface of a pod.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PodInterface {
+    /// `eth0`.
+    pub name: String,
+    /// In the pod's namespace.
+    pub index: u32,
+    /// Its own addresses.
+    pub addresses: BTreeSet<IpAddr>,
+    /// The other end of the veth pair in our namespace, if it is certainly there.
+    pub host: Option<u32>,
+}
+
+impl PodNetwork {
+    /// The network of the processes in the cgroup `path` and below; `None` when none of them has a namespace besides
+    /// ours. `host` are the interfaces of our own namespace.
+    pub fn of_cgroup(path: &Path, host: &[Link]) -> Result<Option<Self>> {
+        let ours = Namespace::current()?;
+        let Some(namespace) = processes::namespace_besides(&ours, path)? else { return Ok(None) };
+        Self::read(namespace, &ours, host)
+            .with_context(|| format!("cannot read the network of the cgroup {}", path.display()))
+            .map(Some)
+    }
+
+    fn read(namespace: Namespace, ours: &Namespace, host: &[Link]) -> Result<Self> {
+        // Listing interfaces numbers the namespaces of their peers, so the numbers come second.
+        let (links, cookie, ours_there) =
+            inside(namespace.as_fd(), || Ok((super::read()?, cookie::current()?, ours.id_here()?)))?;
+        let numbers = Numbers { ours_there, theirs_here: namespace.id_here()? };
+        let interface = |link: Link| PodInterface {
+            host: numbers.peer(&link, host),
+            name: link.name,
+            index: link.index,
+            addresses: link.addresses,
+        };
+        let interfaces = links.into_iter().filter(|link| !link.is_loopback).map(interface).collect();
+        Ok(Self { inode: namespace.inode, cookie, interfaces, namespace })
+    }
+}
+
+impl AsFd for PodNetwork {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.namespace.as_fd()
+    }
+}
+
+/// By which numbers our namespace and the pod's know each other.
+struct Numbers {
+    ours_there: Option<i32>,
+    theirs_here: Option<i32>,
+}
+
+impl Numbers {
+    /// The host's end of the pod's interface `link`. Indexes repeat in every namespace, so each end must name the
+    /// other and the namespace it is in.
+    fn peer(&self, link: &Link, host: &[Link]) -> Option<u32> {
+        let (ours_there, theirs_here) = (self.ours_there?, self.theirs_here?);
+        let end = host.iter().find(|end| Some(end.index) == link.peer_index)?;
+        (is_veth(link)
+            && is_veth(end)
+            && link.peer_namespace == Some(ours_there)
+            && end.peer_index == Some(link.index)
+            && end.peer_namespace == Some(theirs_here))
+        .then_some(end.index)
+    }
+}
+
+fn is_veth(link: &Link) -> bool {
+    link.kind.as_deref() == Some("veth")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn veth(index: u32, peer_index: u32, peer_namespace: i32) -> Link {
+        Link {
+            index,
+            kind: Some("veth".to_owned()),
+            peer_index: Some(peer_index),
+            peer_namespace: Some(peer_namespace),
+            ..Link::default()
+        }
+    }
+
+    #[test]
+    fn both_ends_must_name_each_other() {
+        let numbers = Numbers { ours_there: Some(0), theirs_here: Some(7) };
+        let pod = veth(2, 40, 0);
+        let host = veth(40, 2, 7);
+        let other = |change: fn(&mut Link), link: &Link| {
+            let mut link = link.clone();
+            change(&mut link);
+            link
+        };
+        assert_eq!(numbers.peer(&pod, std::slice::from_ref(&host)), Some(40));
+        let cases = [
+            ("the host's end is gone", pod.clone(), veth(41, 2, 7)),
+            ("of another pod", pod.clone(), veth(40, 2, 8)),
+            ("another interface of the pod", pod.clone(), veth(40, 3, 7)),
+            ("not a veth", pod.clone(), other(|link| link.kind = Some("macvlan".to_owned()), &host)),
+            ("a pair within our namespace", pod.clone(), other(|link| link.peer_namespace = None, &host)),
+            ("the pod's is not a veth", other(|link| link.kind = None, &pod), host.clone()),
+            ("a pair within the pod", other(|link| link.peer_namespace = None, &pod), host.clone()),
+            ("a third namespace", veth(2, 40, 1), host),
+        ];
+        for (case, pod, host) in cases {
+            assert_eq!(numbers.peer(&pod, &[host]), None, "{case}");
+        }
+    }
+
+    #[test]
+    fn namespaces_that_do_not_know_each_other_have_no_pair() {
+        let (pod, host) = (veth(2, 40, 0), [veth(40, 2, 7)]);
+        assert_eq!(Numbers { ours_there: None, theirs_here: Some(7) }.peer(&pod, &host), None);
+        assert_eq!(Numbers { ours_there: Some(0), theirs_here: None }.peer(&pod, &host), None);
+    }
+}

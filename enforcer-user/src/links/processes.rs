@@ -1,0 +1,60 @@
+//! From a cgroup to the network namespace of its processes.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::namespace::Namespace;
+
+/// The network namespace of the first process in the cgroup, or in one below it, that is not in `ours`.
+pub(super) fn namespace_besides(ours: &Namespace, cgroup: &Path) -> Result<Option<Namespace>> {
+    let mut waiting = vec![cgroup.to_owned()];
+    while let Some(directory) = waiting.pop() {
+        for pid in processes(&directory)? {
+            let found = present(Namespace::of_process(pid))
+                .with_context(|| format!("cannot open the network namespace of process {pid}"))?;
+            let Some(namespace) = found.filter(|namespace| namespace != ours) else { continue };
+            // Its number may have gone to a stranger between reading it and using it.
+            if processes(&directory)?.contains(&pid) {
+                return Ok(Some(namespace));
+            }
+        }
+        let mut below = children(&directory)?;
+        below.sort_by(|a, b| b.cmp(a));
+        waiting.extend(below);
+    }
+    Ok(None)
+}
+
+fn processes(cgroup: &Path) -> Result<Vec<u32>> {
+    let path = cgroup.join("cgroup.procs");
+    let text = present(fs::read_to_string(&path))
+        .with_context(|| format!("cannot read {}", path.display()))?
+        .unwrap_or_default();
+    // A process that our pid namespace does not see is listed as 0.
+    Ok(text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid != 0).collect())
+}
+
+fn children(cgroup: &Path) -> Result<Vec<PathBuf>> {
+    let entries = present(fs::read_dir(cgroup))
+        .with_context(|| format!("cannot look into the cgroup {}", cgroup.display()))?;
+    let directories = entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    Ok(directories.map(|entry| entry.path()).collect())
+}
+
+/// `None` for what has just gone, and for a threaded cgroup: the cgroup above lists its processes.
+fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) => match error.raw_os_error() {
+            Some(libc::ENOENT | libc::ESRCH | libc::ENODEV | libc::EOPNOTSUPP) => Ok(None),
+            _ => Err(error),
+        },
+    }
+}
