@@ -22,7 +22,7 @@ pub fn describe(frame: &[u8]) -> String {
         let rest = frame.get(at..).unwrap_or_default();
         match ethertype {
             0x8100 | 0x88a8 => {
-                text += &format!(", tag {ethertype:04x}");
+                let _ = write!(text, ", tag {ethertype:04x}");
                 at += 2;
             }
             0x0800 => return text + &ipv4(rest),
@@ -58,7 +58,7 @@ fn ipv4(bytes: &[u8]) -> String {
     );
     if flags & 0x3fff != 0 {
         let id = half(bytes, 4).unwrap_or(0);
-        text += &format!(" fragment id {id} offset {} more {}", flags & 0x1fff, flags >> 13 & 1);
+        let _ = write!(text, " fragment id {id} offset {} more {}", flags & 0x1fff, flags >> 13 & 1);
     }
     let header = usize::from(first & 15) * 4;
     text + &transport(bytes[9], bytes.get(header..).unwrap_or_default())
@@ -82,14 +82,14 @@ fn ipv6(bytes: &[u8]) -> String {
     );
     let (mut next, mut rest) = (bytes[6], &bytes[40..]);
     while let (0 | 43 | 44 | 60, Some(after), Some(units)) = (next, rest.first(), rest.get(1)) {
-        text += &format!(" [{next}");
+        let _ = write!(text, " [{next}");
         let mut length = (usize::from(*units) + 1) * 8;
         if next == 44 {
             length = 8;
             let offset = half(rest, 2).unwrap_or(0);
-            text += &format!(" id {:?} offset {} more {}", rest.get(4..8), offset >> 3, offset & 1);
+            let _ = write!(text, " id {:?} offset {} more {}", rest.get(4..8), offset >> 3, offset & 1);
         } else if next == 43 {
-            text += &format!(" type, left {:?}", rest.get(2..4));
+            let _ = write!(text, " type, left {:?}", rest.get(2..4));
         }
         text += "]";
         next = *after;

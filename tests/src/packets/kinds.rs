@@ -52,7 +52,8 @@ fn echo(dice: &mut Dice, places: &Places) -> Vec<u8> {
 fn other_message(dice: &mut Dice, places: &Places) -> Vec<u8> {
     let to = places.target(dice).address;
     let from = places.source(dice, to);
-    let protocol = if to.is_ipv4() != dice.one_in(10) { 1 } else { 58 };
+    let (usual, other) = if to.is_ipv4() { (1, 58) } else { (58, 1) };
+    let protocol = if dice.one_in(10) { other } else { usual };
     let kind = dice.byte();
     let length = dice.pick(&[0, 16, 40, 60]);
     let data = dice.bytes(length);

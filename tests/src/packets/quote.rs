@@ -48,7 +48,8 @@ fn shape(dice: &mut Dice, quoted: &mut Vec<u8>, v4: bool) {
             quoted.resize(length, 0xaa);
         }
         3 if v4 => {
-            quoted[6..8].copy_from_slice(&dice.pick(&[0x2000_u16, 0x4000, 1, 0x2001, 0x1fff]).to_be_bytes())
+            let flags: u16 = dice.pick(&[0x2000, 0x4000, 1, 0x2001, 0x1fff]);
+            quoted[6..8].copy_from_slice(&flags.to_be_bytes());
         }
         4 => quoted[0] = dice.pick(&[0x45, 0x46, 0x44, 0x4f, 0x60, 0x65, 0x05]),
         _ => {}
