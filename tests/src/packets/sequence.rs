@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::address::{Places, Target};
 use super::dice::Dice;
 use super::{ip, pieces};
-use crate::reference::frames::{fragment, frame, icmp, ipv4_fragment, ipv6, packet};
+use crate::reference::frames::{ACK, fragment, frame, icmp, ipv4_fragment, ipv6, packet, tcp, udp};
 
 /// Few identifications, so that one story meets another.
 const IDENTIFICATIONS: usize = 200;
@@ -25,6 +25,7 @@ pub(super) fn fragments(dice: &mut Dice, places: &Places) -> Vec<Vec<u8>> {
     let (protocol, payload) = match (dice.one_in(5), to.address.is_ipv4()) {
         (true, true) => (1, icmp(8, 0, &dice.bytes(24))),
         (true, false) => (58, icmp(128, 0, &dice.bytes(24))),
+        _ if dice.one_in(10) => error(from, to),
         _ => pieces::with_ports(dice, to.tcp, to.port),
     };
     let identification = u32::try_from(dice.below(IDENTIFICATIONS)).unwrap_or(0);
@@ -53,6 +54,14 @@ pub(super) fn fragments(dice: &mut Dice, places: &Places) -> Vec<Vec<u8>> {
     frames
 }
 
+/// An error about what could be an answer, which would be allowed but for its being a fragment.
+fn error(from: IpAddr, to: Target) -> (u8, Vec<u8>) {
+    let (protocol, quoted) =
+        if to.tcp { (6, tcp(to.port, 40_000, ACK, &[])) } else { (17, udp(to.port, 40_000, &[0; 8])) };
+    let quoted = packet(to.address, from, protocol, &quoted);
+    if from.is_ipv4() { (1, icmp(3, 1, &quoted)) } else { (58, icmp(1, 1, &quoted)) }
+}
+
 fn first(dice: &mut Dice, story: &Story, payload: &[u8]) -> Vec<u8> {
     let mut payload = payload.to_vec();
     if dice.one_in(4) {
@@ -63,7 +72,7 @@ fn first(dice: &mut Dice, story: &Story, payload: &[u8]) -> Vec<u8> {
 }
 
 fn later(dice: &mut Dice, places: &Places, story: &Story) -> Vec<u8> {
-    let offset = dice.pick(&[1, 2, 3, 3, 4, 25, 0x1fff]);
+    let offset = dice.pick(&[1, 2, 3, 3, 4, 25, 0x800, 0x1000, 0x1fff]);
     let mut story = Story { ..*story };
     match dice.below(14) {
         0 => story.identification ^= dice.pick(&[1, 0x100, 0x1_0000, 0x100_0000]),
