@@ -7,7 +7,7 @@ use nix::net::if_::if_nametoindex;
 use nix::sched::{CloneFlags, unshare};
 
 use super::*;
-use crate::{cgroup, needs};
+use crate::{cgroup, needs, packets};
 
 /// `exit`.
 const EXIT: u64 = 0x95;
@@ -171,4 +171,17 @@ fn a_program_is_found_by_its_name() {
         .collect();
     assert_eq!(returned, [Some(0), Some(2)]);
     drop(first);
+}
+
+#[test]
+fn most_generated_frames_are_runnable() {
+    let runner = Runner::new(constant(-1), LOOPBACK).unwrap();
+    let before = std::time::Instant::now();
+    let mut run = |frame: &[u8]| runner.passes(frame).unwrap();
+    let comparison = packets::compare(&packets::model(), 1, 50_000, &mut run);
+    println!("{:?}: {} not runnable", before.elapsed(), comparison.not_runnable);
+    // Who lets everything pass is wrong about what the reference denies, and about nothing else.
+    assert!(comparison.denied == 0 && comparison.admitted * 2 > comparison.tried, "{comparison}");
+    assert!(comparison.not_runnable * 10 < comparison.tried, "{comparison}");
+    assert_eq!(comparison.tried + comparison.not_runnable, 50_000);
 }
