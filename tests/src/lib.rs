@@ -12,6 +12,8 @@ pub mod inside;
 pub mod needs;
 pub mod node;
 pub mod oracle;
+pub mod packets;
 pub mod probe;
+pub mod reference;
 pub mod sys;
 pub mod world;

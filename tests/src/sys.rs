@@ -1,6 +1,7 @@
 //! The calls that the compiler cannot check: what happens between fork and exec, signals, and socket calls with pointers.
 
 mod calls;
+pub mod testrun;
 
 pub(crate) use calls::{By, disconnect, sendmmsg, uring_connect, uring_send};
 

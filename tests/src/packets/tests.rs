@@ -1,0 +1,119 @@
+//! The generator reaches every rule, and a comparison finds who judges differently.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::reference::{History, judge};
+
+/// Every reason that is possible where nothing comes in.
+const REASONS: [&str; 16] = [
+    "exempt",
+    "extension_headers",
+    "fragment",
+    "fragment_of_allowed",
+    "icmp_type",
+    "link_control",
+    "malformed",
+    "martian",
+    "no_flow",
+    "not_ip",
+    "not_registered",
+    "protocol",
+    "registered",
+    "related",
+    "source_route",
+    "spoofed_source",
+];
+/// Reasons that only a look at headers of the packet tells, not the frame's or a missing byte.
+const SHALLOW: [&str; 3] = ["malformed", "not_ip", "protocol"];
+
+/// How often the reference gives each reason.
+fn distribution(seed: u64, count: usize) -> BTreeMap<&'static str, usize> {
+    let model = model();
+    let mut generator = Generator::new(&model, seed);
+    let mut history = History::default();
+    let mut reasons = BTreeMap::new();
+    for _ in 0..count {
+        *reasons.entry(judge(&model, &mut history, &generator.next_frame()).reason).or_default() += 1;
+    }
+    reasons
+}
+
+#[test]
+fn every_reason_occurs_and_most_of_them_are_deep() {
+    let reasons = distribution(1, 50_000);
+    assert_eq!(reasons.keys().copied().collect::<Vec<_>>(), REASONS, "{reasons:?}");
+    for (reason, count) in &reasons {
+        assert!(*count >= 100, "{reason} occurs {count} times only: {reasons:?}");
+    }
+    let shallow: usize = SHALLOW.iter().map(|reason| reasons[reason]).sum();
+    assert!(shallow * 3 < 50_000 * 2, "{reasons:?}");
+    println!("{reasons:?}");
+}
+
+#[test]
+fn a_seed_makes_the_same_frames_again_and_another_seed_others() {
+    let model = model();
+    let frames = |seed| {
+        let mut generator = Generator::new(&model, seed);
+        (0..1_000).map(|_| generator.next_frame()).collect::<Vec<_>>()
+    };
+    assert_eq!(frames(7), frames(7));
+    assert_ne!(frames(7), frames(8));
+}
+
+#[test]
+fn frames_of_every_length_up_to_full_headers_occur() {
+    let mut generator = Generator::new(&model(), 3);
+    let mut lengths: BTreeMap<usize, usize> = BTreeMap::new();
+    for _ in 0..100_000 {
+        *lengths.entry(generator.next_frame().len()).or_default() += 1;
+    }
+    let missing: Vec<usize> = (0..140).filter(|length| !lengths.contains_key(length)).collect();
+    assert!(missing.is_empty(), "no frame has these lengths: {missing:?}");
+}
+
+#[test]
+fn the_reference_agrees_with_itself() {
+    let model = model();
+    let mut history = History::default();
+    let comparison =
+        compare(&model, 5, 20_000, &mut |frame| Some(judge(&model, &mut history, frame).allowed));
+    assert!(comparison.agrees(), "{comparison}");
+    assert_eq!((comparison.tried, comparison.not_runnable), (20_000, 0));
+}
+
+#[test]
+fn who_forgets_a_rule_is_found() {
+    let model = model();
+    // Options are skipped, as a parser does that trusts the header length.
+    let mut history = History::default();
+    let comparison = compare(&model, 6, 20_000, &mut |frame| {
+        let ruling = judge(&model, &mut history, frame);
+        Some(ruling.allowed || ruling.reason == "source_route")
+    });
+    assert!(comparison.denied == 0 && comparison.admitted > 0, "{comparison}");
+    let shown = &comparison.admitted_though_denied;
+    assert_eq!(shown.len(), 10, "{comparison}");
+    assert!(shown.iter().all(|one| one.reason == "source_route"), "{comparison}");
+}
+
+#[test]
+fn what_cannot_be_run_leaves_no_traces() {
+    let model = model();
+    let comparison = compare(&model, 6, 5_000, &mut |frame| (frame.len() > 60).then_some(false));
+    assert_eq!(comparison.tried + comparison.not_runnable, 5_000);
+    assert!(comparison.not_runnable > 0);
+    // No first fragment passed there, but here they did: a disagreement about each is what a comparison is for.
+    assert_eq!(comparison.admitted, 0);
+    assert!(comparison.to_string().contains("denied though admitted, registered"), "{comparison}");
+}
+
+#[test]
+fn a_million_frames_take_less_than_a_minute() {
+    let before = std::time::Instant::now();
+    distribution(2, 1_000_000);
+    let took = before.elapsed();
+    println!("{took:?}");
+    assert!(took.as_secs() < 60, "{took:?}");
+}
