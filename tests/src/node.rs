@@ -29,6 +29,7 @@ pub struct Builder {
     files: Vec<(String, String)>,
     workloads: Vec<(String, String)>,
     flags: Vec<(String, String)>,
+    pods: bool,
 }
 
 /// A node with a running agent. Everything of it goes when it is dropped, in the order of the fields.
@@ -69,6 +70,12 @@ impl Builder {
         self
     }
 
+    /// Each workload so far and from now on is a pod of the same name, with a network namespace of its own.
+    pub fn pods(mut self) -> Self {
+        self.pods = true;
+        self
+    }
+
     /// Builds the node and waits until the agent is ready.
     pub fn start(self) -> Result<Node> {
         self.start_until(Until::Ready)
@@ -83,7 +90,11 @@ impl Builder {
 
     /// Builds the node, without an agent.
     pub fn prepare(self) -> Result<Node> {
-        let world = World::new("enforcer-test", &PORTS)?;
+        let world = if self.pods {
+            World::for_pods("enforcer-test", &PORTS)?
+        } else {
+            World::new("enforcer-test", &PORTS)?
+        };
         let registry = world.directory().join("registry");
         fs::create_dir(&registry).context("making the registry's directory")?;
         let arguments = self.arguments(&world, &registry)?;
@@ -112,6 +123,9 @@ impl Builder {
         }
         for (cgroup, fields) in &self.workloads {
             let path = world.make_cgroup(&format!("{PODS}/{cgroup}"))?;
+            if self.pods {
+                world.add_pod(cgroup)?;
+            }
             arguments.extend(["--workload".to_owned(), format!("cgroup={},{fields}", path.display())]);
         }
         Ok(arguments)
@@ -194,10 +208,15 @@ impl Node {
         self.world.cgroup().join(below)
     }
 
-    /// The process of `who`, started when first asked for.
+    /// The process of `who`, started when first asked for: in the pod of this name, if there is one, and in the network outside, if
+    /// there is any.
     pub fn probe(&self, who: &str) -> Result<RefMut<'_, Probe>> {
         if !self.probes.borrow().contains_key(who) {
-            let probe = Probe::start(&self.world, &self.cgroup(who))?;
+            let probe = match self.world.pod(who) {
+                Ok(pod) => Probe::start_in_pod(&self.world, &pod)?,
+                Err(_) if who == OUTSIDE && self.world.has_pods() => Probe::start_outside(&self.world)?,
+                Err(_) => Probe::start(&self.world, &self.cgroup(who))?,
+            };
             self.probes.borrow_mut().insert(who.to_owned(), probe);
         }
         RefMut::filter_map(self.probes.borrow_mut(), |probes| probes.get_mut(who))

@@ -10,6 +10,8 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use crate::needs;
+use crate::node::OUTSIDE;
+use crate::pod::Pod;
 use crate::world::{Spot, World};
 
 /// A process that dials. It joined its cgroup before it made its first socket.
@@ -62,14 +64,30 @@ impl fmt::Display for Outcome {
 impl Probe {
     /// Starts one in `cgroup`.
     pub fn start(world: &World, cgroup: &Path) -> Result<Self> {
-        let mut command =
-            world.command(&needs::binary("enforcer-probe")?, Spot { cgroup: Some(cgroup), nobody: false })?;
+        Self::start_at(world, Spot { cgroup: Some(cgroup), ..Spot::default() })
+    }
+
+    /// Starts one in a pod.
+    pub fn start_in_pod(world: &World, pod: &Pod) -> Result<Self> {
+        let network = pod.network();
+        Self::start_at(world, Spot { cgroup: Some(pod.cgroup()), network: Some(&network), nobody: false })
+    }
+
+    /// Starts one in the network outside, in a cgroup that is no workload's.
+    pub fn start_outside(world: &World) -> Result<Self> {
+        let (cgroup, network) = (world.make_cgroup(OUTSIDE)?, world.outside_network()?);
+        Self::start_at(world, Spot { cgroup: Some(&cgroup), network: Some(&network), nobody: false })
+    }
+
+    /// Starts one anywhere.
+    pub fn start_at(world: &World, spot: Spot<'_>) -> Result<Self> {
+        let mut command = world.command(&needs::binary("enforcer-probe")?, spot)?;
         let mut child = command
             .arg("workload")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .with_context(|| format!("starting a process in {}", cgroup.display()))?;
+            .with_context(|| format!("starting a process in {spot:?}"))?;
         let answers = BufReader::new(child.stdout.take().context("a probe without output")?);
         Ok(Self { child, answers })
     }

@@ -1,9 +1,17 @@
 //! The calls that the compiler cannot check: what happens between fork and exec, signals, and socket calls with pointers.
 
+mod area;
 mod calls;
+pub(crate) mod packet;
 pub mod testrun;
+mod tun;
+mod wall;
+pub(crate) mod xdp;
 
-pub(crate) use calls::{By, disconnect, sendmmsg, uring_connect, uring_send};
+pub(crate) use calls::{By, disconnect, sendmmsg, uring_connect, uring_send, uring_send_zc};
+pub(crate) use tun::{passed, tun};
+pub use wall::Wall;
+pub(crate) use wall::wall;
 
 use std::ffi::CString;
 use std::fs::File;

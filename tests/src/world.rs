@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use nix::pty::{Winsize, openpty};
 use nix::sched::CloneFlags;
 
+use crate::pod::Surroundings;
 use crate::sys::{self, Birthplace};
 use crate::{cgroup, needs};
 
@@ -23,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Namespaces, a bpffs, a cgroup and a directory. Dropping it takes everything away, processes included.
 #[derive(Debug)]
 pub struct World {
+    surroundings: Option<Surroundings>,
     holder: Child,
     directory: PathBuf,
     cgroup: PathBuf,
@@ -44,6 +46,8 @@ pub struct Finished {
 pub struct Spot<'a> {
     /// A cgroup to join.
     pub cgroup: Option<&'a Path>,
+    /// A network namespace other than the node's.
+    pub network: Option<&'a Path>,
     /// As the user `nobody`.
     pub nobody: bool,
 }
@@ -51,16 +55,27 @@ pub struct Spot<'a> {
 impl World {
     /// Makes one, with servers on `ports`. What it needs of the machine is called `prefix` and a number.
     pub fn new(prefix: &str, ports: &[u16]) -> Result<Self> {
+        let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
+        Self::held(prefix, "world", &[&ports.join(",")])
+    }
+
+    /// Makes one for pods, which come later: the node forwards to the network outside, which has servers on `ports`.
+    pub fn for_pods(prefix: &str, ports: &[u16]) -> Result<Self> {
+        let mut world = Self::held(prefix, "node", &[])?;
+        world.surroundings = Some(Surroundings::new(&world, ports)?);
+        Ok(world)
+    }
+
+    fn held(prefix: &str, kind: &str, arguments: &[&str]) -> Result<Self> {
         needs::check()?;
         let cgroup = cgroup::mount()?.join(cgroup::name(prefix));
         let directory = tempfile::Builder::new().prefix(&format!("{prefix}-")).tempdir();
         // The holder removes it.
         let directory = directory.context("making a directory")?.keep();
-        let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
         let mut holder = Command::new(needs::binary("enforcer-probe")?)
-            .arg("world")
+            .arg(kind)
             .args([&directory, &cgroup])
-            .arg(ports.join(","))
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -75,7 +90,27 @@ impl World {
             holder.wait().context("waiting for enforcer-probe")?;
             bail!("making namespaces failed: {}", complaint.trim());
         }
-        Ok(Self { holder, directory, cgroup })
+        Ok(Self { surroundings: None, holder, directory, cgroup })
+    }
+
+    /// What is around the node, if it has pods.
+    pub(crate) fn surroundings(&self) -> Result<&Surroundings> {
+        self.surroundings.as_ref().context("this world is not one for pods")
+    }
+
+    /// Whether it is one for pods.
+    pub fn has_pods(&self) -> bool {
+        self.surroundings.is_some()
+    }
+
+    /// The node's network namespace.
+    pub fn network(&self) -> Result<File> {
+        self.namespace("net")
+    }
+
+    fn namespace(&self, name: &str) -> Result<File> {
+        let path = format!("/proc/{}/ns/{name}", self.holder.id());
+        File::open(&path).with_context(|| format!("opening {path}"))
     }
 
     /// A directory for whatever is needed, on an ordinary file system.
@@ -130,12 +165,12 @@ impl World {
                 command.env_remove(name);
             }
         }
-        let of_holder = |name: &str| {
-            let path = format!("/proc/{}/ns/{name}", self.holder.id());
-            File::open(&path).with_context(|| format!("opening {path}"))
+        let network = match spot.network {
+            Some(path) => File::open(path).with_context(|| format!("opening {}", path.display()))?,
+            None => self.network()?,
         };
         let namespaces =
-            vec![(of_holder("net")?, CloneFlags::CLONE_NEWNET), (of_holder("mnt")?, CloneFlags::CLONE_NEWNS)];
+            vec![(network, CloneFlags::CLONE_NEWNET), (self.namespace("mnt")?, CloneFlags::CLONE_NEWNS)];
         let open = |path: &Path| {
             let path = path.join("cgroup.procs");
             OpenOptions::new().write(true).open(&path).with_context(|| format!("opening {}", path.display()))
@@ -175,6 +210,7 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
+        self.surroundings = None;
         drop(self.holder.stdin.take());
         let ended = self.holder.wait();
         let mut complaint = String::new();

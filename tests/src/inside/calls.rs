@@ -88,6 +88,10 @@ pub(super) fn tcp(to: SocketAddr, protocol: Option<i32>) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, protocol.map(Protocol::from))?;
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_write_timeout(Some(PATIENCE))?;
+    // What io_uring connects does not know the other limit, and would wait for minutes where nobody answers.
+    if protocol.is_none() {
+        socket.set_tcp_user_timeout(Some(PATIENCE))?;
+    }
     Ok(socket)
 }
 

@@ -3,16 +3,27 @@
 //! `keep NAME tcp4|tcp6|udp4|udp6` makes one; `on NAME connect ADDR`, `on NAME off` (forgets whom it is connected to),
 //! `on NAME say` (asks the peer), `on NAME to ADDR` (asks by `sendto`), `on NAME peer` (`getpeername`),
 //! `on NAME exchange COUNT SIZE [ADDR]` (asks often, with datagrams of that size), `on NAME close`.
+//!
+//! Bytes of their own, both ways: `on NAME send MARKER`, `on NAME send-to ADDR MARKER`, `on NAME receive` (what came, in
+//! hexadecimal, or `silence`). A server: `keep NAME listen PORT`, `on NAME accept OTHER`. `on NAME tuple` says both addresses of a connection.
+//! By hand: `keep NAME packet` and `keep NAME raw4|raw6`, `on NAME craft TECHNIQUE MARKER ADDR ...` for what a technique builds.
+//! To another process: `on NAME give PATH` here, `take NAME tcp|udp|packet|raw PATH` there.
+
+mod pass;
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::AsFd as _;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
-use socket2::{SockRef, Socket};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::inside::calls::{self, answer};
+use crate::inside::technique;
+use crate::inside::workload::{PATIENCE, SILENCE};
+use crate::marker::Marker;
 use crate::sys;
 
 /// How many datagrams are on their way at a time: no more than a socket's buffer takes.
@@ -26,6 +37,10 @@ pub(super) struct Sockets(BTreeMap<String, Kept>);
 enum Kept {
     Tcp(Socket),
     Udp(UdpSocket),
+    /// Takes whole frames.
+    Packet(Socket),
+    /// Takes packets with their IP header.
+    Raw(Socket),
 }
 
 impl Sockets {
@@ -39,10 +54,30 @@ impl Sockets {
             "tcp6" => Kept::Tcp(calls::tcp(v6, None)?),
             "udp4" => Kept::Udp(calls::udp(v4)?),
             "udp6" => Kept::Udp(calls::udp(v6)?),
+            "packet" => Kept::Packet(Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?),
+            "raw4" => Kept::Raw(raw(Domain::IPV4)?),
+            "raw6" => Kept::Raw(raw(Domain::IPV6)?),
+            _ if kind.starts_with("listen ") => Kept::Tcp(listener(kind)?),
             _ => bail!("no socket is of the kind {kind:?}"),
         };
         self.0.insert(name.to_owned(), kept);
         Ok(said("made"))
+    }
+
+    /// Takes one from another process.
+    pub(super) fn take(&mut self, rest: &str) -> Result<Value> {
+        let words: Vec<&str> = rest.split(' ').collect();
+        let [name, kind, path] = words[..] else { bail!("take NAME KIND PATH") };
+        let socket = Socket::from(pass::take(path)?);
+        let kept = match kind {
+            "tcp" => Kept::Tcp(socket),
+            "udp" => Kept::Udp(socket.into()),
+            "packet" => Kept::Packet(socket),
+            "raw" => Kept::Raw(socket),
+            _ => bail!("no socket is of the kind {kind:?}"),
+        };
+        self.0.insert(name.to_owned(), kept);
+        Ok(said("taken"))
     }
 
     /// Does something with one.
@@ -52,6 +87,9 @@ impl Sockets {
         if *call == "close" {
             self.0.remove(*name).with_context(|| format!("no socket is called {name:?}"))?;
             return Ok(said("closed"));
+        }
+        if let ("accept", [other]) = (*call, arguments) {
+            return self.accept(name, other);
         }
         let kept = self.0.get(*name).with_context(|| format!("no socket is called {name:?}"))?;
         let parse =
@@ -68,16 +106,45 @@ impl Sockets {
                 let to = to.first().map(|to| parse(to)).transpose()?;
                 exchange(kept.udp()?, count.parse()?, size.parse()?, to)
             }
+            ("tuple", []) => kept.tuple(),
+            ("send", [marker]) => kept.send(&marker.parse()?),
+            ("send-to", [to, marker]) => {
+                let marker: Marker = marker.parse()?;
+                let sent = kept.socket().send_to(&marker.bytes(), &parse(to)?.into());
+                sent.map(|bytes| json!({ "sent": bytes }))
+            }
+            ("receive", []) => kept.receive(),
+            ("give", [path]) => {
+                pass::give(kept.socket().as_fd(), path)?;
+                Ok(said("given"))
+            }
+            ("craft", rest) => kept.craft(&rest.join(" "))?,
             _ => bail!("no command is called on NAME {call:?}"),
         };
         Ok(answer(outcome))
+    }
+
+    /// A connection that came to the server `name`, from then on called `other`.
+    fn accept(&mut self, name: &str, other: &str) -> Result<Value> {
+        let server = self.0.get(name).with_context(|| format!("no socket is called {name:?}"))?;
+        let outcome = server.socket().accept().and_then(|(client, from)| {
+            client.set_read_timeout(Some(SILENCE))?;
+            Ok((client, from.as_socket()))
+        });
+        Ok(match outcome {
+            Ok((client, from)) => {
+                self.0.insert(other.to_owned(), Kept::Tcp(client));
+                json!({ "said": format!("accepted {}", shown(from)) })
+            }
+            Err(error) => answer(Err(error)),
+        })
     }
 }
 
 impl Kept {
     fn socket(&self) -> SockRef<'_> {
         match self {
-            Self::Tcp(socket) => SockRef::from(socket),
+            Self::Tcp(socket) | Self::Packet(socket) | Self::Raw(socket) => SockRef::from(socket),
             Self::Udp(socket) => SockRef::from(socket),
         }
     }
@@ -89,7 +156,7 @@ impl Kept {
     fn udp_or_error(&self) -> io::Result<&UdpSocket> {
         match self {
             Self::Udp(socket) => Ok(socket),
-            Self::Tcp(_) => Err(io::Error::other("this is a TCP socket")),
+            Self::Tcp(_) | Self::Packet(_) | Self::Raw(_) => Err(io::Error::other("this is no UDP socket")),
         }
     }
 
@@ -103,6 +170,7 @@ impl Kept {
         let socket = match self {
             Self::Tcp(socket) => return calls::greeting(socket),
             Self::Udp(socket) => socket,
+            Self::Packet(_) | Self::Raw(_) => return Err(io::Error::other("this socket has no peer")),
         };
         socket.send(b"?")?;
         let heard = calls::hear(socket)?;
@@ -112,6 +180,77 @@ impl Kept {
         }
         Ok(heard)
     }
+}
+
+impl Kept {
+    fn tuple(&self) -> io::Result<Value> {
+        let local = self.socket().local_addr()?.as_socket();
+        Ok(said(&format!("{} {}", shown(local), self.peer()?)))
+    }
+
+    fn send(&self, marker: &Marker) -> io::Result<Value> {
+        let sent = (&*self.socket()).write(&marker.bytes())?;
+        Ok(json!({ "sent": sent }))
+    }
+
+    /// Whatever came, which may be several things.
+    fn receive(&self) -> io::Result<Value> {
+        let socket = self.socket();
+        socket.set_read_timeout(Some(SILENCE))?;
+        let mut buffer = [0; 2048];
+        match (&*socket).read(&mut buffer) {
+            Ok(0) => Ok(said("closed by the peer")),
+            Ok(length) => Ok(said(&hex(&buffer[..length]))),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(said("silence")),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What a technique builds, by this socket.
+    fn craft(&self, rest: &str) -> Result<io::Result<Value>> {
+        let crafted = technique::craft(rest)?;
+        let (parts, to) = match self {
+            Self::Packet(_) => (crafted.frames, crafted.link),
+            Self::Raw(_) => (crafted.packets, crafted.to),
+            Self::Tcp(_) | Self::Udp(_) => bail!("this socket takes nothing that is built by hand"),
+        };
+        let sent = parts.iter().map(|part| self.socket().send_to(part, &to)).sum::<io::Result<usize>>();
+        Ok(sent.map(|bytes| json!({ "sent": bytes })))
+    }
+}
+
+/// A raw socket that is given IP headers.
+fn raw(domain: Domain) -> io::Result<Socket> {
+    let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(libc::IPPROTO_RAW)))?;
+    if domain == Domain::IPV4 {
+        socket.set_header_included_v4(true)?;
+    } else {
+        socket.set_header_included_v6(true)?;
+    }
+    Ok(socket)
+}
+
+/// A server at every address, IPv4 too.
+fn listener(kind: &str) -> Result<Socket> {
+    let port = kind.strip_prefix("listen ").context("listen where?")?.parse().context("no port")?;
+    let socket = calls::tcp(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port), None)?;
+    socket.set_only_v6(false)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port).into())?;
+    socket.listen(8)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    Ok(socket)
+}
+
+fn shown(addr: Option<SocketAddr>) -> String {
+    addr.map_or_else(
+        || "nobody".to_owned(),
+        |it| SocketAddr::new(it.ip().to_canonical(), it.port()).to_string(),
+    )
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// Says how many answers came from where, of the size that was sent.

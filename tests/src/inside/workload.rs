@@ -2,7 +2,7 @@
 //!
 //! `tcp ADDR:PORT`, `udp ADDR:PORT` (connected), `udp-send ADDR:PORT` (not connected), `repeat N COMMAND`,
 //! `load A B` (dials A and B in turn by TCP until the next line comes), the socket calls of `calls` and the
-//! sockets of `kept`.
+//! sockets of `kept`. `try ...` is a technique of `technique`; `become UID` changes the user.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -14,10 +14,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt::Linger};
+use nix::unistd::{Uid, setuid};
 use serde_json::{Value, json};
 
 use crate::inside::calls;
 use crate::inside::kept::Sockets;
+use crate::inside::technique;
 
 /// How long a connection may take, and an answer over it.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
@@ -59,7 +61,13 @@ fn answer(line: &str, lines: &Receiver<String>, sockets: &mut Sockets) -> Result
             }
             Ok(json!([first, second]))
         }
+        "try" => technique::run(rest),
+        "become" => {
+            setuid(Uid::from_raw(rest.parse().context("become whom?")?)).context("changing the user")?;
+            Ok(json!({ "said": rest }))
+        }
         "keep" => sockets.keep(rest),
+        "take" => sockets.take(rest),
         "on" => sockets.on(rest),
         "udp-many" => calls::udp_many(rest),
         "sendmmsg" => calls::sendmmsg(rest),

@@ -19,13 +19,22 @@ const NETWORK: [&[&str]; 3] = [
     &["-6", "route", "add", "local", "::/0", "dev", "lo"],
 ];
 
-/// Holds a world in `directory` with the cgroup `cgroup`, both made here, and servers on `ports`.
-pub fn hold(directory: &Path, cgroup: &Path, ports: &[u16]) -> Result<()> {
+/// Holds a world in `directory` with the cgroup `cgroup`, both made here; `network` makes its network.
+pub fn hold(directory: &Path, cgroup: &Path, network: impl FnOnce() -> Result<()>) -> Result<()> {
     sys::ignore_signals().context("ignoring signals")?;
     let _guard = Leftovers { directory: directory.to_path_buf(), cgroup: cgroup.to_path_buf() };
     unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).context("making namespaces")?;
     fs::create_dir(cgroup).with_context(|| format!("making the cgroup {}", cgroup.display()))?;
     mount_bpffs(&directory.join("bpf"))?;
+    network()?;
+    println!("ready");
+    std::io::stdout().flush().context("saying that all is ready")?;
+    std::io::stdin().read_to_end(&mut Vec::new()).context("waiting for the test to end")?;
+    Ok(())
+}
+
+/// The network of a node whose every address is local, with servers on `ports`.
+pub fn served(ports: &[u16]) -> Result<()> {
     for command in NETWORK {
         let output = needs::tool("ip").args(command).output().context("running ip")?;
         if !output.status.success() {
@@ -34,11 +43,7 @@ pub fn hold(directory: &Path, cgroup: &Path, ports: &[u16]) -> Result<()> {
     }
     // So that UDP answers come from whatever address was asked.
     fs::write("/proc/sys/net/ipv6/ip_nonlocal_bind", "1").context("allowing answers from any address")?;
-    servers::start(ports)?;
-    println!("ready");
-    std::io::stdout().flush().context("saying that all is ready")?;
-    std::io::stdin().read_to_end(&mut Vec::new()).context("waiting for the test to end")?;
-    Ok(())
+    servers::start(ports)
 }
 
 fn mount_bpffs(path: &Path) -> Result<()> {

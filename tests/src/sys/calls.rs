@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
-use io_uring::{IoUring, opcode, squeue, types};
+use io_uring::{IoUring, cqueue, opcode, squeue, types};
 use socket2::{SockAddr, SockAddrStorage, Socket};
 
 /// How long a polling thread waits for more before it sleeps.
@@ -57,6 +57,27 @@ pub(crate) fn uring_send(socket: BorrowedFd<'_>, to: SocketAddr, bytes: &[u8], b
     let entry = opcode::SendMsg::new(types::Fd(socket.as_raw_fd()), &raw const message);
     // SAFETY: socket, name, part and message live until after the call, and so until the kernel is done.
     unsafe { submit(entry.build(), by) }
+}
+
+/// `IORING_OP_SEND_ZC`; how many bytes were sent.
+pub(crate) fn uring_send_zc(socket: BorrowedFd<'_>, to: SocketAddr, bytes: &[u8]) -> io::Result<usize> {
+    let name = SockAddr::from(to);
+    let length = bytes.len().try_into().map_err(io::Error::other)?;
+    let entry = opcode::SendZc::new(types::Fd(socket.as_raw_fd()), bytes.as_ptr(), length)
+        .dest_addr(name.as_ptr().cast())
+        .dest_addr_len(name.len())
+        .build();
+    let mut ring = IoUring::new(2)?;
+    // SAFETY: name and bytes live until after the notification that the kernel is done with them, for which we wait.
+    unsafe { ring.submission().push(&entry) }.map_err(io::Error::other)?;
+    ring.submit_and_wait(1)?;
+    let first = ring.completion().next().ok_or_else(|| io::Error::other("io_uring completes nothing"))?;
+    if cqueue::more(first.flags()) {
+        while ring.completion().next().is_none() {
+            ring.submit_and_wait(1)?;
+        }
+    }
+    usize::try_from(first.result()).map_err(|_| io::Error::from_raw_os_error(-first.result()))
 }
 
 /// Submits one operation and waits for its end.

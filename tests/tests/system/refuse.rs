@@ -143,7 +143,7 @@ fn for_everybody(node: &Node) -> Result<PathBuf> {
 fn a_user_who_is_not_root() -> Result<()> {
     let node = one().prepare()?;
     let program = for_everybody(&node)?;
-    let mut command = node.world().command(&program, Spot { cgroup: None, nobody: true })?;
+    let mut command = node.world().command(&program, Spot { nobody: true, ..Spot::default() })?;
     command.arg("run").args(node.arguments()).args(own_arguments(node.world()));
     refused(&finish(&mut command)?, &["not root", "sudo"]);
     assert_eq!(node.world().pins(), Vec::<String>::new());
@@ -157,7 +157,7 @@ fn anybody_may_ask_offline() -> Result<()> {
     let program = for_everybody(&node)?;
     let registry = format!("file:{}", node.file("registry.yaml").display());
     for (destination, code, verdict) in [("192.0.2.1:443", 0, "allow"), ("192.0.2.2:443", 1, "deny")] {
-        let mut command = node.world().command(&program, Spot { cgroup: None, nobody: true })?;
+        let mut command = node.world().command(&program, Spot { nobody: true, ..Spot::default() })?;
         command.args([
             "explain",
             "-o",

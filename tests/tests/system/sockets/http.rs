@@ -29,7 +29,7 @@ fn curl(node: &Node, who: &str, authority: &str) -> Result<Finished> {
         anyhow::bail!("this needs what is not here: {missing}");
     }
     let cgroup = node.cgroup(who);
-    let spot = Spot { cgroup: Some(&cgroup), nobody: false };
+    let spot = Spot { cgroup: Some(&cgroup), ..Spot::default() };
     let mut command = node.world().command(Path::new("curl"), spot)?;
     let format = " %{remote_ip} %{remote_port} %{http_code} %{errormsg}";
     command.args(["--silent", "--noproxy", "*", "--http1.1", "--max-time", "5", "--write-out", format]);

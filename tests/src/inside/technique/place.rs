@@ -1,0 +1,47 @@
+//! Where this process is: its interface and the addresses on it.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use anyhow::{Context as _, Result};
+use nix::ifaddrs::getifaddrs;
+
+use crate::frame::Mac;
+
+/// The interface that leads out of a pod.
+pub(super) const INTERFACE: &str = "eth0";
+
+/// The interface's addresses.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) index: u32,
+    pub(super) mac: Mac,
+    pub(super) ipv4: Ipv4Addr,
+    pub(super) ipv6: Ipv6Addr,
+    pub(super) link_local: Ipv6Addr,
+}
+
+impl Place {
+    /// As it is now.
+    pub(super) fn here() -> Result<Self> {
+        let (mut link, mut ipv4, mut ipv6, mut link_local) = (None, None, None, None);
+        let all = getifaddrs().context("listing addresses")?;
+        for address in all.filter(|it| it.interface_name == INTERFACE).filter_map(|it| it.address) {
+            if let Some(found) = address.as_link_addr() {
+                link = found.addr().map(|mac| (mac, found.ifindex()));
+            } else if let Some(found) = address.as_sockaddr_in() {
+                ipv4 = Some(found.ip());
+            } else if let Some(found) = address.as_sockaddr_in6() {
+                let slot = if found.ip().is_unicast_link_local() { &mut link_local } else { &mut ipv6 };
+                *slot = Some(found.ip());
+            }
+        }
+        let (mac, index) = link.with_context(|| format!("there is no {INTERFACE}"))?;
+        Ok(Self {
+            mac,
+            index: index.try_into().context("an index beyond all interfaces")?,
+            ipv4: ipv4.context("no IPv4 address")?,
+            ipv6: ipv6.context("no IPv6 address")?,
+            link_local: link_local.context("no link-local address")?,
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! A program that drops every frame an interface receives: what a capture behind it must not see.
+
+use std::io;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+
+const BPF_PROG_LOAD: libc::c_int = 5;
+const BPF_LINK_CREATE: libc::c_int = 28;
+const BPF_LINK_DETACH: libc::c_int = 34;
+const BPF_PROG_TYPE_SCHED_CLS: u32 = 3;
+const BPF_TCX_INGRESS: u32 = 46;
+/// `r0 = TC_ACT_SHOT; exit`.
+const DROP: [u64; 2] = [0x0000_0002_0000_00b7, 0x0000_0000_0000_0095];
+const LICENSE: &std::ffi::CStr = c"Apache-2.0";
+
+/// The first fields of `union bpf_attr` for `BPF_PROG_LOAD`.
+#[repr(C)]
+struct ProgLoad {
+    prog_type: u32,
+    insn_cnt: u32,
+    insns: u64,
+    license: u64,
+}
+
+/// ... for `BPF_LINK_CREATE` on an interface.
+#[repr(C)]
+struct LinkCreate {
+    prog_fd: u32,
+    target_ifindex: u32,
+    attach_type: u32,
+    flags: u32,
+}
+
+/// Drops every frame until this is dropped.
+#[derive(Debug)]
+pub struct Wall(OwnedFd);
+
+impl Drop for Wall {
+    /// Closing is not enough: a child that was just born may have the descriptor for a while.
+    fn drop(&mut self) {
+        let link = self.0.as_raw_fd();
+        // SAFETY: the kernel reads the descriptor and no more. It fails only when there is no program any more.
+        unsafe {
+            libc::syscall(libc::SYS_bpf, BPF_LINK_DETACH, std::ptr::from_ref(&link), size_of_val(&link))
+        };
+    }
+}
+
+/// Attaches the program to an interface of this thread's network namespace.
+pub(crate) fn wall(interface: u32) -> io::Result<Wall> {
+    let program = bpf(
+        BPF_PROG_LOAD,
+        &ProgLoad {
+            prog_type: BPF_PROG_TYPE_SCHED_CLS,
+            insn_cnt: 2,
+            insns: DROP.as_ptr() as u64,
+            license: LICENSE.as_ptr() as u64,
+        },
+    )?;
+    let prog_fd = u32::try_from(program.as_raw_fd()).map_err(io::Error::other)?;
+    let attach_type = BPF_TCX_INGRESS;
+    bpf(BPF_LINK_CREATE, &LinkCreate { prog_fd, target_ifindex: interface, attach_type, flags: 0 }).map(Wall)
+}
+
+fn bpf<T>(command: libc::c_int, attributes: &T) -> io::Result<OwnedFd> {
+    // SAFETY: the kernel reads as many bytes as the attributes have, and what they point to is static.
+    let made =
+        unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attributes), size_of::<T>()) };
+    match i32::try_from(made) {
+        // SAFETY: the descriptor is new and nobody else's.
+        Ok(made) if made >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(made) }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
