@@ -27,6 +27,7 @@ pub mod destination;
 pub mod explain;
 pub mod image;
 mod intern;
+mod narrow;
 pub mod offer;
 mod places;
 mod plan;

@@ -21,6 +21,7 @@ use crate::policy::cells;
 use crate::policy::conflict;
 use crate::policy::image::{Class, Image, MapOp};
 use crate::policy::intern::Interner;
+use crate::policy::narrow;
 use crate::policy::offer::{Offer, Place, RuleKey};
 use crate::policy::places::Places;
 use crate::policy::plan::{Touched, plan};
@@ -213,7 +214,9 @@ impl Compiler {
         for index in 0..self.views.len() {
             self.recompute(index, &dirty, &mut touched);
         }
-        let of_registry = self.finish(&touched, now);
+        let mut narrowed = BTreeSet::new();
+        let mut of_registry = self.finish(&touched, now, &mut narrowed);
+        of_registry.extend(narrowed.into_iter().map(MapOp::Narrow));
         self.registry = Arc::clone(registry);
         self.workloads = workloads.to_vec();
         let of_workloads = self.change_workloads(now);
@@ -276,8 +279,9 @@ impl Compiler {
         }
     }
 
-    /// The operations of one stage.
-    fn finish(&mut self, touched: &Touched, now: Duration) -> Vec<MapOp> {
+    /// The operations of one stage, or of one part of it; and the views that are `narrowed` when all are done.
+    fn finish(&mut self, touched: &Touched, now: Duration, narrowed: &mut BTreeSet<ViewId>) -> Vec<MapOp> {
+        narrowed.extend(narrow::narrowed(touched, &self.image, &self.interner));
         let plan = plan(touched, &self.image, &mut self.interner);
         let fresh = self.interner.take_fresh();
         for op in fresh.forgotten.iter().chain(&fresh.made) {

@@ -129,6 +129,8 @@ impl Maps {
                 gone(self.event_budget.remove(cgroup))
             }
             MapOp::SetHasExempt(has) => self.configure(ConfigKey::HasExempt, u64::from(*has)),
+            // Nothing remembers verdicts yet.
+            MapOp::Narrow(_) => Ok(()),
             MapOp::Barrier => {
                 sys::wait_for_programs();
                 Ok(())
