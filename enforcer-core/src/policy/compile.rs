@@ -62,6 +62,8 @@ pub struct Compiler {
     interner: Interner,
     cost: Cost,
     started: bool,
+    /// Whether a workload is or was one: before that, what only they may have is not worked out.
+    has_mesh_proxies: bool,
 }
 
 impl Compiler {
@@ -90,6 +92,7 @@ impl Compiler {
             interner: Interner::new(),
             cost: Cost::default(),
             started: false,
+            has_mesh_proxies: false,
         }
     }
 
@@ -203,7 +206,7 @@ impl Compiler {
     fn lead(&mut self, registry: &Arc<Registry>, workloads: &[WorkloadSpec], now: Duration) -> Stages {
         self.cost = Cost::default();
         let mut touched = Touched::default();
-        let mut dirty = self.change_services(registry);
+        let mut dirty = self.change_services(registry, workloads);
         if !self.started {
             self.started = true;
             self.exempt(&mut touched);

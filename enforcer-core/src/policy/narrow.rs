@@ -217,3 +217,6 @@ impl Comparison<'_> {
 fn told(view: ViewId) -> ViewId {
     if view == ViewId::EXEMPT { ViewId::PUBLIC } else { view }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use enforcer_common::id::ViewId;
 use enforcer_common::key::CgroupId;
-use enforcer_common::verdict::Workload;
+use enforcer_common::verdict::{Role, Workload};
 
 use crate::policy::compile::Compiler;
 use crate::policy::image::MapOp;
@@ -68,6 +68,8 @@ impl Compiler {
         let inherits_public = view_key(spec, sidecar).sidecar.is_none();
         let policy = outbound_policy(&self.registry, &self.settings, sidecar.map(|sidecar| &**sidecar));
         Workload::new(view, inherits_public, policy, spec.enforcement)
+            .with_role(spec.role)
+            .with_coverage(spec.covered)
     }
 
     /// The view of `key`, made when there is none yet.
@@ -109,7 +111,11 @@ impl Compiler {
 
 fn view_key(spec: &WorkloadSpec, sidecar: Option<&Arc<Sidecar>>) -> ViewKey {
     let narrowing = sidecar.filter(|sidecar| sidecar.narrows());
-    ViewKey { namespace: spec.namespace.clone(), sidecar: narrowing.cloned() }
+    ViewKey {
+        namespace: spec.namespace.clone(),
+        sidecar: narrowing.cloned(),
+        is_mesh: spec.role == Role::MeshProxy,
+    }
 }
 
 fn workload_ops(

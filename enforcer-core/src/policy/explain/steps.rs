@@ -7,7 +7,7 @@ use enforcer_common::addr::{Addr, Prefix};
 use enforcer_common::id::{ClassId, ViewId};
 use enforcer_common::mode::{Enforcement, OutboundPolicy};
 use enforcer_common::reason::Reason;
-use enforcer_common::verdict::{Action, Rule, RuleAction, Workload};
+use enforcer_common::verdict::{Action, Role, Rule, RuleAction, Workload};
 
 use crate::policy::compile::Compiler;
 use crate::policy::destination::Destination;
@@ -66,6 +66,16 @@ impl Compiler {
     }
 
     fn view_step(&self, spec: &WorkloadSpec) -> Step {
+        let mut step = self.plain_view_step(spec);
+        if spec.role == Role::MeshProxy {
+            step.detail.push_str(
+                " It is a mesh proxy, which sees what the mesh needs, too: endpoints, tunnels, waypoints, network gateways, istiod.",
+            );
+        }
+        step
+    }
+
+    fn plain_view_step(&self, spec: &WorkloadSpec) -> Step {
         let namespace = &spec.namespace;
         match self.sidecar(spec) {
             Some(sidecar) if sidecar.narrows() => step(
