@@ -78,7 +78,8 @@ pub fn answer(registry: &Registry, settings: &Settings, question: &Question<'_>)
             fallback(policy(registry, settings, sidecar), None)
         };
     }
-    let offers = rules::offers_at(registry, settings, question.protocol, ip, question.port);
+    let offers =
+        rules::offers_at(registry, settings, question.workload, question.protocol, ip, question.port);
     let found = rules::search(registry, settings, question.workload, sidecar, ip, &offers);
     match found.decisive {
         Some(offer) => by(offer, effect(offer, ip, question.workload.role)),

@@ -22,10 +22,12 @@ pub(super) struct Found<'o, 'a> {
     pub(super) needs_name: Option<&'o Offer<'a>>,
 }
 
-/// Everything that one service offers, to whomever.
-fn all_of<'a>(service: &'a Service, settings: &Settings) -> Vec<Offer<'a>> {
+/// Everything that one service offers to such a workload, whether or not it sees it.
+fn all_of<'a>(service: &'a Service, settings: &Settings, workload: &WorkloadSpec) -> Vec<Offer<'a>> {
     let mut offers = offer::of_service(service, settings);
-    offers.extend(mesh::of_service(service, settings));
+    if workload.role == Role::MeshProxy {
+        offers.extend(mesh::of_service(service, settings));
+    }
     offers
 }
 
@@ -33,6 +35,7 @@ fn all_of<'a>(service: &'a Service, settings: &Settings) -> Vec<Offer<'a>> {
 pub(super) fn offers_at<'a>(
     registry: &'a Registry,
     settings: &Settings,
+    workload: &WorkloadSpec,
     protocol: Protocol,
     ip: IpAddr,
     port: u16,
@@ -41,7 +44,7 @@ pub(super) fn offers_at<'a>(
     registry
         .services
         .iter()
-        .flat_map(|service| all_of(service, settings))
+        .flat_map(|service| all_of(service, settings, workload))
         .filter(|offer| offer.transport == protocol && offer.dialled == port && offer.place.holds(ip))
         .filter(|offer| !(protected && offer.place.is_exact() && offer.captures()))
         .collect()
@@ -57,7 +60,7 @@ pub(super) fn is_registered(
     ip: IpAddr,
 ) -> bool {
     let protected = is_protected(registry, settings, ip);
-    let offers = registry.services.iter().flat_map(|service| all_of(service, settings));
+    let offers = registry.services.iter().flat_map(|service| all_of(service, settings, workload));
     offers
         .filter(|offer| offer.place != Place::Any && offer.place.holds(ip))
         .filter(|offer| !(protected && offer.place.is_exact() && offer.captures()))

@@ -124,6 +124,11 @@ fn nothing_is_translated_beside_a_mesh_proxy() {
         let spec = WorkloadSpec { role, ..shopper() };
         assert_eq!(answers(&compiler, &spec, "orders.example.com:80").0, expected, "{role:?}");
     }
+    let told = compiler.explain(compiler.image(), &proxy(), &"orders.example.com:80".parse().unwrap());
+    assert_eq!(
+        looked(&told).last().map(String::as_str),
+        Some("backend allow: It passes as it is: the mesh proxy chooses the endpoint.")
+    );
 }
 
 #[test]
