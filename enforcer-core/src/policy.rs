@@ -4,10 +4,11 @@
 //! Offers become [`image::Image`] cells per view. The rules, in the order in which they apply:
 //!
 //! 1. **Visibility.** A workload sees the offers whose service's audience includes its namespace and whose port its
-//!    Sidecar imports. Offers that everyone may see are *public*. A workload whose Sidecar narrows nothing inherits the
+//!    Sidecar imports; a mesh proxy sees, beyond that, what the mesh needs (endpoints and tunnels of what it sees, waypoints,
+//!    network gateways, istiod). Offers that every workload may see are *public*. A workload whose Sidecar narrows nothing inherits the
 //!    public part; any other has a view that holds everything it sees.
 //! 2. **Conflict.** Of the visible offers at one place (address, network, or any) for one protocol and port, one wins:
-//!    what allows before what only needs a name, then Kubernetes, then the workload's own namespace, then the oldest, then
+//!    what allows before what only needs a name, what every workload may have before what only mesh proxies may, then Kubernetes, then the workload's own namespace, then the oldest, then
 //!    namespace/name/host/address index, then the order within the service (port by port, its own address before its
 //!    endpoints). In the public part itself "own namespace" does not count.
 //! 3. **Level.** In an inheriting view a winner that also wins in the public part is found there; every other winner is found in
@@ -27,6 +28,7 @@ pub mod destination;
 pub mod explain;
 pub mod image;
 mod intern;
+mod narrow;
 pub mod offer;
 mod places;
 mod plan;
@@ -40,6 +42,7 @@ use std::sync::Arc;
 use enforcer_common::addr::{Prefix, Protocol};
 use enforcer_common::key::CgroupId;
 use enforcer_common::mode::{Enforcement, OutboundPolicy};
+use enforcer_common::verdict::Role;
 
 use crate::name::{Labels, Namespace};
 use crate::registry::model::{OutboundMode, Registry, Sidecar};
@@ -113,6 +116,10 @@ pub struct WorkloadSpec {
     pub labels: Labels,
     /// Its own switch, where it differs from the node's.
     pub enforcement: Option<Enforcement>,
+    /// Whether a mesh proxy stands beside it, or it is one.
+    pub role: Role,
+    /// Whether its packets are judged on the host's side of its interfaces.
+    pub covered: bool,
 }
 
 /// The outbound policy of a workload: the node's flag when it is final; else the mesh's, which the Sidecar's may

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use enforcer_common::key::CgroupId;
+use enforcer_common::verdict::Role;
 use enforcer_core::policy::WorkloadSpec;
 
 use crate::config::StaticWorkload;
@@ -133,6 +134,8 @@ impl Identified {
             name: self.workload.name.as_str().into(),
             labels: self.workload.labels.clone(),
             enforcement: self.workload.enforcement,
+            role: Role::Alone,
+            covered: false,
         })
     }
 

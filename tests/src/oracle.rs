@@ -2,8 +2,9 @@
 //!
 //! A second reading of the numbered rules of [`enforcer_core::policy`], which property tests hold against the compiler
 //! and the verdict. It walks the whole registry for every question, remembers nothing, and shares no code with them: only
-//! the types of the registry and of the settings. It knows the rules as they are without a proxy and without learned names.
+//! the types of the registry and of the settings. It knows the rules as they are without a proxy of the node and without learned names.
 
+mod mesh;
 mod offer;
 mod place;
 mod rules;
@@ -14,6 +15,7 @@ use std::net::IpAddr;
 
 use enforcer_common::addr::Protocol;
 use enforcer_common::reason::Reason;
+use enforcer_common::verdict::Role;
 use enforcer_core::policy::{ExemptRange, NodePolicy, Settings, WorkloadSpec};
 use enforcer_core::registry::model::{OutboundMode, Registry, ServiceKey, Sidecar};
 
@@ -76,10 +78,11 @@ pub fn answer(registry: &Registry, settings: &Settings, question: &Question<'_>)
             fallback(policy(registry, settings, sidecar), None)
         };
     }
-    let offers = rules::offers_at(registry, settings, question.protocol, ip, question.port);
+    let offers =
+        rules::offers_at(registry, settings, question.workload, question.protocol, ip, question.port);
     let found = rules::search(registry, settings, question.workload, sidecar, ip, &offers);
     match found.decisive {
-        Some(offer) => by(offer, effect(offer, ip)),
+        Some(offer) => by(offer, effect(offer, ip, question.workload.role)),
         None => fallback(policy(registry, settings, sidecar), found.needs_name),
     }
 }
@@ -104,8 +107,11 @@ fn exempts(range: &ExemptRange, protocol: Protocol, ip: IpAddr, port: u16) -> bo
     }
 }
 
-/// What an offer that was found does with a flow to `ip`.
-fn effect(offer: &Offer<'_>, ip: IpAddr) -> Answer {
+/// What an offer that was found does with a flow to `ip`. Beside a mesh proxy nothing is translated: the proxy does that.
+fn effect(offer: &Offer<'_>, ip: IpAddr, role: Role) -> Answer {
+    if role != Role::Alone && offer.action != Action::NeedsName {
+        return Answer::Allow(Reason::Registered);
+    }
     let backends = match &offer.action {
         Action::Allow => return Answer::Allow(Reason::Registered),
         Action::NeedsName => return Answer::Deny(Reason::NeedsName),

@@ -1,4 +1,4 @@
-//! The compiler's four properties, against an oracle that walks the registry and shares no code with it.
+//! The compiler's five properties, against an oracle that walks the registry and shares no code with it.
 //!
 //! The seeds in `corpus/` have each caught a fault, in the compiler or put into it on purpose; they are tried first.
 //! proptest adds those of new failures: commit them.
@@ -11,5 +11,7 @@ mod cost;
 mod exact;
 #[path = "compiler/incremental.rs"]
 mod incremental;
+#[path = "compiler/narrow.rs"]
+mod narrow;
 #[path = "compiler/support.rs"]
 mod support;

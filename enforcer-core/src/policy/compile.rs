@@ -21,6 +21,7 @@ use crate::policy::cells;
 use crate::policy::conflict;
 use crate::policy::image::{Class, Image, MapOp};
 use crate::policy::intern::Interner;
+use crate::policy::narrow;
 use crate::policy::offer::{Offer, Place, RuleKey};
 use crate::policy::places::Places;
 use crate::policy::plan::{Touched, plan};
@@ -61,6 +62,8 @@ pub struct Compiler {
     interner: Interner,
     cost: Cost,
     started: bool,
+    /// Whether a workload is or was one: before that, what only they may have is not worked out.
+    has_mesh_proxies: bool,
 }
 
 impl Compiler {
@@ -89,6 +92,7 @@ impl Compiler {
             interner: Interner::new(),
             cost: Cost::default(),
             started: false,
+            has_mesh_proxies: false,
         }
     }
 
@@ -202,7 +206,7 @@ impl Compiler {
     fn lead(&mut self, registry: &Arc<Registry>, workloads: &[WorkloadSpec], now: Duration) -> Stages {
         self.cost = Cost::default();
         let mut touched = Touched::default();
-        let mut dirty = self.change_services(registry);
+        let mut dirty = self.change_services(registry, workloads);
         if !self.started {
             self.started = true;
             self.exempt(&mut touched);
@@ -213,7 +217,9 @@ impl Compiler {
         for index in 0..self.views.len() {
             self.recompute(index, &dirty, &mut touched);
         }
-        let of_registry = self.finish(&touched, now);
+        let mut narrowed = BTreeSet::new();
+        let mut of_registry = self.finish(&touched, now, &mut narrowed);
+        of_registry.extend(narrowed.into_iter().map(MapOp::Narrow));
         self.registry = Arc::clone(registry);
         self.workloads = workloads.to_vec();
         let of_workloads = self.change_workloads(now);
@@ -276,8 +282,9 @@ impl Compiler {
         }
     }
 
-    /// The operations of one stage.
-    fn finish(&mut self, touched: &Touched, now: Duration) -> Vec<MapOp> {
+    /// The operations of one stage, or of one part of it; and the views that are `narrowed` when all are done.
+    fn finish(&mut self, touched: &Touched, now: Duration, narrowed: &mut BTreeSet<ViewId>) -> Vec<MapOp> {
+        narrowed.extend(narrow::narrowed(touched, &self.image, &self.interner));
         let plan = plan(touched, &self.image, &mut self.interner);
         let fresh = self.interner.take_fresh();
         for op in fresh.forgotten.iter().chain(&fresh.made) {

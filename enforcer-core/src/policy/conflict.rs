@@ -15,8 +15,10 @@ pub(super) fn conflicts(places: &Places) -> Vec<Problem> {
         let Place::Exact(addr) = place else { continue };
         let target = format!("{addr}:{}/{}", slot.1, slot.0);
         let protected = places.is_protected(addr);
-        let (void, mut offers): (Vec<_>, Vec<_>) =
-            candidates.all().partition(|offer| protected && offer.captures());
+        let (void, mut offers): (Vec<_>, Vec<_>) = candidates
+            .all()
+            .filter(|offer| offer.is_for_workloads())
+            .partition(|offer| protected && offer.captures());
         problems.extend(void.into_iter().map(|offer| captured(offer, &target)));
         offers.sort_by_key(|offer| offer.precedence(None));
         for (index, loser) in offers.iter().enumerate().skip(1) {

@@ -66,6 +66,8 @@ pub enum MapOp {
     SetHasExempt(bool),
     /// Wait until every program that runs now has ended: none of them sees what follows.
     Barrier,
+    /// What sockets remember of this view counts no more: somebody has lost something in it. The last of a stage.
+    Narrow(ViewId),
 }
 
 impl Image {
@@ -93,7 +95,7 @@ impl Image {
             MapOp::SetWorkload(cgroup, workload) => drop(self.workloads.insert(*cgroup, *workload)),
             MapOp::RemoveWorkload(cgroup) => drop(self.workloads.remove(cgroup)),
             MapOp::SetHasExempt(has) => self.has_exempt = *has,
-            MapOp::Barrier => {}
+            MapOp::Barrier | MapOp::Narrow(_) => {}
         }
     }
 

@@ -1,5 +1,7 @@
 //! What a service offers: at this place, for this protocol and port, do this. Design §5.2's table.
 
+mod mesh;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -44,6 +46,17 @@ pub struct RuleKey {
     pub backends: Arc<[Backend]>,
 }
 
+/// Whom among its audience an offer is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// Every workload.
+    Workloads,
+    /// Mesh proxies, of the workloads that see the service.
+    MeshProxies,
+    /// All mesh proxies, whatever their workloads see: it is the mesh itself.
+    Mesh,
+}
+
 /// One offer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Offer {
@@ -57,6 +70,8 @@ pub struct Offer {
     pub service: Arc<Service>,
     /// Who sees it.
     pub audience: Audience,
+    /// Whom of them it is for.
+    pub purpose: Purpose,
     /// The number of the service's port, which Sidecars import.
     pub port: u16,
     /// Its position among the service's offers.
@@ -95,12 +110,22 @@ impl Offer {
         }
     }
 
-    /// Its precedence for workloads of `namespace` (`None`: in the public part); the smallest wins: what allows, Kubernetes, then
-    /// the own namespace, then seniority.
-    pub fn precedence(&self, namespace: Option<&Namespace>) -> (bool, bool, bool, Seniority) {
+    /// Whether everyone sees it.
+    pub fn is_public(&self) -> bool {
+        self.audience == Audience::Everyone && self.is_for_workloads()
+    }
+
+    /// Whether it is not for mesh proxies only.
+    pub fn is_for_workloads(&self) -> bool {
+        self.purpose == Purpose::Workloads
+    }
+
+    /// Its precedence for workloads of `namespace` (`None`: in the public part); the smallest wins: what allows, what is for every
+    /// workload, Kubernetes, then the own namespace, then seniority.
+    pub fn precedence(&self, namespace: Option<&Namespace>) -> (bool, bool, bool, bool, Seniority) {
         let not_own = namespace.is_some_and(|namespace| namespace != self.service.namespace());
         let seniority = self.seniority();
-        (seniority.needs_name, seniority.not_kubernetes, not_own, seniority)
+        (seniority.needs_name, !self.is_for_workloads(), seniority.not_kubernetes, not_own, seniority)
     }
 
     /// Whether it is void at addresses that no ServiceEntry may capture.
@@ -109,16 +134,25 @@ impl Offer {
     }
 }
 
-/// Everything `service` offers.
-pub fn offers(service: &Arc<Service>, settings: &Settings, visibility: &Visibility) -> Vec<Offer> {
+/// Everything `service` offers; what only mesh proxies may have, if there are any.
+pub fn offers(
+    service: &Arc<Service>,
+    settings: &Settings,
+    visibility: &Visibility,
+    has_mesh_proxies: bool,
+) -> Vec<Offer> {
     let mut offers = Vec::new();
     let audience = visibility.audience(service);
     for port in &service.ports {
-        let mut maker = Maker { service, port, audience: &audience, offers: &mut offers };
+        let purpose = Purpose::Workloads;
+        let mut maker = Maker { service, port, audience: &audience, purpose, offers: &mut offers };
         match service.provider {
             Provider::Kubernetes => kubernetes(&mut maker, settings),
             Provider::External => external(&mut maker, settings),
         }
+    }
+    if has_mesh_proxies {
+        mesh::add(service, settings, &audience, &mut offers);
     }
     offers
 }
@@ -156,25 +190,31 @@ struct Maker<'a> {
     service: &'a Arc<Service>,
     port: &'a ServicePort,
     audience: &'a Audience,
+    purpose: Purpose,
     offers: &'a mut Vec<Offer>,
 }
 
 impl Maker<'_> {
     fn offer(&mut self, place: Place, port: u16, action: RuleAction, backends: &[Backend]) {
-        let transport = self.port.protocol.transport();
+        let slot = (self.port.protocol.transport(), Port::new(port));
+        self.offer_slot(place, slot, action, backends);
+    }
+
+    fn offer_slot(&mut self, place: Place, slot: Slot, action: RuleAction, backends: &[Backend]) {
         let rule = RuleKey {
             object: self.service.key.object.clone(),
             host: self.service.host().clone(),
-            slot: (transport, Port::new(self.port.number)),
+            slot: (self.port.protocol.transport(), Port::new(self.port.number)),
             action,
             backends: backends.into(),
         };
         self.offers.push(Offer {
             place,
-            slot: (transport, Port::new(port)),
+            slot,
             rule: rule.into(),
             service: Arc::clone(self.service),
             audience: self.audience.clone(),
+            purpose: self.purpose,
             port: self.port.number,
             position: self.offers.len(),
         });
@@ -182,6 +222,10 @@ impl Maker<'_> {
 
     fn allow(&mut self, place: Place, port: u16) {
         self.offer(place, port, RuleAction::Allow, &[]);
+    }
+
+    fn allow_slot(&mut self, place: Place, slot: Slot) {
+        self.offer_slot(place, slot, RuleAction::Allow, &[]);
     }
 
     fn needs_name(&mut self, place: Place) {

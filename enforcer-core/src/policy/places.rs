@@ -8,7 +8,6 @@ use enforcer_common::addr::{Addr, Port, Prefix, Protocol};
 use crate::name::Namespace;
 use crate::policy::offer::{Offer, Place, Seniority, Slot};
 use crate::policy::view::View;
-use crate::registry::visibility::Audience;
 
 /// What one place gives in one view: the winner of each slot.
 pub(super) type Winners<'a> = BTreeMap<Slot, &'a Arc<Offer>>;
@@ -26,7 +25,7 @@ pub(super) struct Candidates {
 
 impl Candidates {
     fn insert(&mut self, offer: &Arc<Offer>) {
-        if offer.audience == Audience::Everyone {
+        if offer.is_public() {
             self.public.insert(offer.seniority(), Arc::clone(offer));
             let of_namespace = self.public_of.entry(offer.service.namespace().clone()).or_default();
             of_namespace.insert(offer.seniority(), Arc::clone(offer));

@@ -13,6 +13,7 @@
 //! sure that it does not combine an earlier level's past with a later level's future.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use enforcer_common::addr::{Addr, Prefix};
 use enforcer_common::id::{ClassId, ViewId};
@@ -25,9 +26,9 @@ use crate::policy::offer::Slot;
 /// The cells that an update has changed, with what they held before.
 #[derive(Default)]
 pub(super) struct Touched {
-    exact: BTreeMap<(ViewId, Addr), Option<ClassId>>,
-    prefixes: BTreeMap<(ViewId, Prefix), Option<ClassId>>,
-    any: BTreeMap<(ViewId, Slot), Option<Rule>>,
+    pub(super) exact: BTreeMap<(ViewId, Addr), Option<ClassId>>,
+    pub(super) prefixes: BTreeMap<(ViewId, Prefix), Option<ClassId>>,
+    pub(super) any: BTreeMap<(ViewId, Slot), Option<Rule>>,
     pub(super) has_exempt: Option<bool>,
 }
 
@@ -42,6 +43,37 @@ impl Touched {
 
     pub(super) fn any(&mut self, view: ViewId, slot: Slot, old: Option<Rule>) {
         self.any.entry((view, slot)).or_insert(old);
+    }
+
+    /// The class of an address before the update that led to `image`.
+    pub(super) fn exact_before(&self, image: &Image, view: ViewId, addr: Addr) -> Option<ClassId> {
+        let key = (view, addr);
+        self.exact.get(&key).copied().unwrap_or_else(|| image.exact.get(&key).copied())
+    }
+
+    /// The class of the longest network around `prefix` before it.
+    pub(super) fn around_before(&self, image: &Image, view: ViewId, prefix: Prefix) -> Option<ClassId> {
+        let shortest = if prefix.is_v4() { 96 } else { 0 };
+        (shortest..=prefix.length()).rev().find_map(|length| {
+            let key = (view, Prefix::new(prefix.addr(), length));
+            if !key.1.covers(&prefix) {
+                return None;
+            }
+            self.prefixes.get(&key).copied().unwrap_or_else(|| image.prefixes.get(&key).copied())
+        })
+    }
+
+    /// The rule of a port at any address before it.
+    pub(super) fn any_before(&self, image: &Image, view: ViewId, slot: Slot) -> Option<Rule> {
+        let now = || image.any.get(&(view, slot.0, slot.1)).copied();
+        self.any.get(&(view, slot)).copied().unwrap_or_else(now)
+    }
+
+    /// The changed networks of `view` strictly within `prefix`.
+    pub(super) fn nested(&self, view: ViewId, prefix: Prefix) -> impl Iterator<Item = Prefix> + '_ {
+        let (first, last) = ((view, prefix), (view, Prefix::host(prefix.last())));
+        let range = self.prefixes.range((Bound::Excluded(first), Bound::Included(last)));
+        range.map(|((_, nested), _)| *nested).filter(move |nested| prefix.covers(nested))
     }
 }
 
@@ -173,26 +205,11 @@ impl Planner<'_> {
         changed
             .into_iter()
             .map(|((view, place), old, new)| {
-                let found_before = old.or_else(|| self.old_around(view, place));
+                let found_before = old.or_else(|| touched.around_before(self.image, view, place));
                 let found_after = self.image.longest_around(view, &place).map(|(_, class)| class);
                 Way { view, place, old, meanwhile: self.meanwhile(found_before, found_after), new }
             })
             .collect()
-    }
-
-    /// The class of the longest network around `prefix` before the update.
-    fn old_around(&self, view: ViewId, prefix: Prefix) -> Option<ClassId> {
-        let shortest = if prefix.is_v4() { 96 } else { 0 };
-        (shortest..=prefix.length()).rev().find_map(|length| {
-            let key = (view, Prefix::new(prefix.addr(), length));
-            if !key.1.covers(&prefix) {
-                return None;
-            }
-            match self.touched.prefixes.get(&key) {
-                Some(old) => *old,
-                None => self.image.prefixes.get(&key).copied(),
-            }
-        })
     }
 
     /// The new rules that decide, and the old ones of the slots that have none. What needs a name decides nothing, so it
@@ -208,7 +225,8 @@ impl Planner<'_> {
         if both == new_rules {
             return new;
         }
-        if both == old_rules {
+        // An address that somebody has answers ICMP echo, also where no rule decides: a cell that stays empty meanwhile comes first.
+        if both == old_rules && (old.is_some() || new.is_none()) {
             return old;
         }
         for rule in both.values() {
@@ -221,6 +239,6 @@ impl Planner<'_> {
 }
 
 /// Whether a rule is an answer, and not only the reason of a denial.
-fn decides(rule: Rule) -> bool {
+pub(super) fn decides(rule: Rule) -> bool {
     rule.action != RuleAction::NeedsName
 }

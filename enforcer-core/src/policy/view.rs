@@ -1,13 +1,12 @@
-//! Views: what the workloads of one (namespace, narrowing Sidecar) may see.
+//! Views: what the workloads, or the mesh proxies, of one (namespace, narrowing Sidecar) may see.
 
 use std::sync::Arc;
 
 use enforcer_common::id::ViewId;
 
 use crate::name::Namespace;
-use crate::policy::offer::Offer;
+use crate::policy::offer::{Offer, Purpose};
 use crate::registry::model::Sidecar;
-use crate::registry::visibility::Audience;
 
 /// Who looks: workloads with the same key share a view.
 #[derive(Clone, Debug)]
@@ -16,6 +15,8 @@ pub(super) struct ViewKey {
     pub(super) namespace: Namespace,
     /// Their Sidecar, if it narrows what they see.
     pub(super) sidecar: Option<Arc<Sidecar>>,
+    /// Whether they are mesh proxies, which need more than what they stand beside.
+    pub(super) is_mesh: bool,
 }
 
 impl PartialEq for ViewKey {
@@ -25,7 +26,7 @@ impl PartialEq for ViewKey {
             (None, None) => true,
             _ => false,
         };
-        self.namespace == other.namespace && same_sidecar
+        self.namespace == other.namespace && self.is_mesh == other.is_mesh && same_sidecar
     }
 }
 
@@ -52,7 +53,13 @@ impl View {
 
     /// Whether its workloads see `offer`; in the public part: whether everyone does.
     pub(super) fn sees(&self, offer: &Offer) -> bool {
-        let Some(key) = &self.key else { return offer.audience == Audience::Everyone };
+        let Some(key) = &self.key else { return offer.is_public() };
+        match offer.purpose {
+            Purpose::Workloads => {}
+            Purpose::MeshProxies if key.is_mesh => {}
+            Purpose::Mesh => return key.is_mesh,
+            Purpose::MeshProxies => return false,
+        }
         offer.audience.includes(&key.namespace)
             && key
                 .sidecar

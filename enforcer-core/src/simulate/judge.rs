@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use enforcer_common::addr::{Port, Protocol};
 use enforcer_common::key::CgroupId;
-use enforcer_common::verdict::{Query, Verdict, decide};
+use enforcer_common::verdict::{Query, Role, Verdict, decide};
 
 use crate::flow::FlowWorkload;
 use crate::name::Namespace;
@@ -103,6 +103,8 @@ fn spec(cgroup: CgroupId, workload: &FlowWorkload) -> WorkloadSpec {
         name: workload.name.as_str().into(),
         labels: workload.labels.clone(),
         enforcement: None,
+        role: Role::Alone,
+        covered: false,
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::{ArgMatches, Args};
 use enforcer_common::key::CgroupId;
+use enforcer_common::verdict::Role;
 use enforcer_core::policy::WorkloadSpec;
 use enforcer_core::policy::budget::Limits;
 use enforcer_core::policy::compile::Compiler;
@@ -72,6 +73,8 @@ fn by_files(args: &ExplainArgs) -> anyhow::Result<Explanation> {
         name: workload.name.into(),
         labels: workload.labels,
         enforcement: None,
+        role: Role::Alone,
+        covered: false,
     };
     let settings = config::settings(&policy, &registry, BTreeSet::new());
     let mut compiler = Compiler::new(settings, Limits::UNLIMITED);

@@ -34,6 +34,9 @@ const STRANGERS: [&str; 14] = [
 /// A port that nobody has.
 const STRANGE_PORT: u16 = 4;
 
+/// Ports of the mesh itself.
+const TUNNELS: [u16; 2] = [15008, 15443];
+
 /// Where somebody wants to go.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Target {
@@ -121,6 +124,9 @@ pub fn addresses(registry: &Registry, settings: &Settings) -> BTreeSet<IpAddr> {
 pub fn ports(registry: &Registry, settings: &Settings, protocol: Protocol) -> BTreeSet<u16> {
     let mut found = BTreeSet::from([PORTS[0], STRANGE_PORT]);
     found.extend(settings.exempt.iter().filter_map(|range| range.port));
+    if protocol == Protocol::TCP {
+        found.extend(TUNNELS);
+    }
     for service in &registry.services {
         for port in service.ports.iter().filter(|port| port.protocol.transport() == protocol) {
             found.extend([Some(port.number), port.target].into_iter().flatten());

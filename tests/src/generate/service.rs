@@ -16,8 +16,8 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use super::universe::{
-    ADDRESSES, CLUSTER_IPS, ENDPOINTS, ENTRIES, EXACT_HOSTS, HOSTS, NETWORKS, PORTS, SERVICES, V4_ENDPOINTS,
-    WIDE_NETWORKS, auto_vips, created, ip, namespace, parse_ip, port, protocol,
+    ADDRESSES, CLUSTER_IPS, ENDPOINTS, ENTRIES, EXACT_HOSTS, HOSTS, NETWORKS, PORTS, ROOT, SERVICES,
+    V4_ENDPOINTS, WIDE_NETWORKS, auto_vips, created, ip, namespace, parse_ip, port, protocol,
 };
 
 /// All services of one object, valid by Istio's rules.
@@ -140,10 +140,23 @@ pub fn kubernetes() -> impl Strategy<Value = Vec<Service>> {
             ports,
             resolution,
             endpoints: fit_endpoints(Provider::Kubernetes, resolution, &host, common.endpoints.clone()),
+            labels: mesh_labels(&common, name, with_udp),
             external_name: (resolution == Resolution::Alias).then(|| Host::new(HOSTS[0])),
             ..blank(&common)
         }]
     })
+}
+
+/// Some are the mesh's own: istiod, waypoints, and the ways into other networks. What is known of them decides, and no dice.
+fn mesh_labels(common: &Common, name: &str, with_udp: bool) -> Labels {
+    let label = |key: &str, value: &str| Labels::from([(key.to_owned(), value.to_owned())]);
+    match name {
+        "svc-a" if common.namespace.as_str() == ROOT => label("app", "istiod"),
+        "svc-b" if with_udp => label("gateway.istio.io/managed", "istio.io-mesh-controller"),
+        "svc-b" => label("gateway.istio.io/managed", "somebody.else"),
+        "svc-c" if with_udp => label("topology.istio.io/network", "network-2"),
+        _ => Labels::new(),
+    }
 }
 
 /// Targets of Kubernetes ports are known to the endpoints only; a number may be there once for TCP and once for UDP.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use enforcer_common::addr::{Prefix, Protocol};
 use enforcer_common::key::CgroupId;
 use enforcer_common::mode::Enforcement;
+use enforcer_common::verdict::Role;
 use enforcer_core::name::{Host, Labels, Namespace};
 use enforcer_core::policy::{DirectEndpoints, ExemptRange, NodePolicy, Settings, WorkloadSpec};
 use enforcer_core::registry::model::{
@@ -147,6 +148,15 @@ fn exempt_range() -> impl Strategy<Value = ExemptRange> {
     })
 }
 
+/// Most stand alone; the third is a mesh proxy, the fifth stands beside one. No dice: the seeds that are kept mean what they meant.
+fn role(number: u64) -> Role {
+    match number {
+        3 => Role::MeshProxy,
+        5 => Role::Meshed,
+        _ => Role::Alone,
+    }
+}
+
 /// One to `most` workloads, some of which share a view.
 pub fn workloads(most: usize) -> impl Strategy<Value = Vec<WorkloadSpec>> {
     let enforcement = weighted(0.2, select(vec![Enforcement::Off, Enforcement::Audit, Enforcement::Enforce]));
@@ -159,6 +169,8 @@ pub fn workloads(most: usize) -> impl Strategy<Value = Vec<WorkloadSpec>> {
                 name: Arc::from(format!("workload-{number}")),
                 labels,
                 enforcement,
+                role: role(number),
+                covered: number % 2 == 0,
             })
             .collect()
     })

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use enforcer_common::reason::Reason;
+use enforcer_common::verdict::Role;
+use enforcer_core::policy::WorkloadSpec;
 use enforcer_core::registry::model::Registry;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -50,7 +52,7 @@ proptest! {
 #[test]
 fn every_answer_occurs() {
     let mut runner = TestRunner::deterministic();
-    let (mut reasons, mut translated, mut rivals) = (BTreeMap::new(), 0, 0);
+    let (mut reasons, mut translated, mut rivals, mut only_proxies) = (BTreeMap::new(), 0, 0, 0);
     for _ in 0..64 {
         let Scenario { registry, settings, workloads } =
             scenario(14).new_tree(&mut runner).expect("nothing is rejected").current();
@@ -59,6 +61,11 @@ fn every_answer_occurs() {
             for workload in &workloads {
                 let ruling = answer(&registry, &settings, &target.asked_by(workload));
                 deciders.entry(target).or_default().extend(ruling.service);
+                if workload.role == Role::MeshProxy && matches!(ruling.answer, Answer::Allow(_)) {
+                    let alone = WorkloadSpec { role: Role::Alone, ..workload.clone() };
+                    let without = answer(&registry, &settings, &target.asked_by(&alone)).answer;
+                    only_proxies += usize::from(matches!(without, Answer::Deny(_)));
+                }
                 match ruling.answer {
                     Answer::Allow(reason) | Answer::Deny(reason) => *reasons.entry(reason).or_insert(0) += 1,
                     Answer::Translate(backends) => {
@@ -85,5 +92,6 @@ fn every_answer_occurs() {
     ]);
     assert_eq!(reasons.keys().copied().collect::<BTreeSet<_>>(), expected);
     assert!(translated > 100, "{translated} translations");
+    assert!(only_proxies > 100, "{only_proxies} answers that a mesh proxy alone gets");
     assert!(rivals > 100, "{rivals} targets that different services decide for different workloads");
 }

@@ -24,13 +24,24 @@ pub(super) enum Action {
     NeedsName,
 }
 
+/// Whom an offer is for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum For {
+    /// Whoever sees the service.
+    Seeing,
+    /// Mesh proxies that see it.
+    SeeingProxies,
+    /// Every mesh proxy.
+    AllProxies,
+}
+
 /// At this place, for this protocol and port, do this.
 #[derive(Clone, Debug)]
 pub(super) struct Offer<'a> {
     /// Whose offer it is.
     pub(super) service: &'a Service,
-    /// Index of the service's port.
-    pub(super) index: usize,
+    /// Index of the service's port; `None` for one that the mesh knows of itself.
+    pub(super) index: Option<usize>,
     /// The number of the service's port.
     pub(super) number: u16,
     /// Where it stands.
@@ -41,6 +52,8 @@ pub(super) struct Offer<'a> {
     pub(super) dialled: u16,
     /// What happens.
     pub(super) action: Action,
+    /// Whom it is for.
+    pub(super) whom: For,
 }
 
 impl Offer<'_> {
@@ -61,7 +74,16 @@ pub(super) fn of_service<'a>(service: &'a Service, settings: &Settings) -> Vec<O
         };
         let transport = if port.protocol == AppProtocol::Udp { Protocol::UDP } else { Protocol::TCP };
         for (place, dialled, action) in lines {
-            offers.push(Offer { service, index, number: port.number, place, transport, dialled, action });
+            offers.push(Offer {
+                service,
+                index: Some(index),
+                number: port.number,
+                place,
+                transport,
+                dialled,
+                action,
+                whom: For::Seeing,
+            });
         }
     }
     offers
@@ -172,7 +194,7 @@ fn ip_endpoints(service: &Service, port: &ServicePort, only_ready: bool) -> Vec<
     found
 }
 
-fn target(endpoint: &Endpoint, port: &ServicePort) -> u16 {
+pub(super) fn target(endpoint: &Endpoint, port: &ServicePort) -> u16 {
     match (endpoint.ports.get(&port.name), port.target) {
         (Some(own), _) => *own,
         (None, Some(target)) => target,

@@ -3,11 +3,13 @@
 use std::net::IpAddr;
 
 use enforcer_common::addr::Protocol;
+use enforcer_common::verdict::Role;
 use enforcer_core::name::Namespace;
 use enforcer_core::policy::{Settings, WorkloadSpec};
-use enforcer_core::registry::model::{EndpointAddress, Provider, Registry, Sidecar};
+use enforcer_core::registry::model::{EndpointAddress, Provider, Registry, Service, Sidecar};
 
-use super::offer::{self, Action, Offer};
+use super::mesh;
+use super::offer::{self, Action, For, Offer};
 use super::place::Place;
 use super::sight;
 
@@ -20,10 +22,20 @@ pub(super) struct Found<'o, 'a> {
     pub(super) needs_name: Option<&'o Offer<'a>>,
 }
 
+/// Everything that one service offers to such a workload, whether or not it sees it.
+fn all_of<'a>(service: &'a Service, settings: &Settings, workload: &WorkloadSpec) -> Vec<Offer<'a>> {
+    let mut offers = offer::of_service(service, settings);
+    if workload.role == Role::MeshProxy {
+        offers.extend(mesh::of_service(service, settings));
+    }
+    offers
+}
+
 /// Every offer of the registry that stands at `ip`, whoever may see it; rule 4 for exact addresses.
 pub(super) fn offers_at<'a>(
     registry: &'a Registry,
     settings: &Settings,
+    workload: &WorkloadSpec,
     protocol: Protocol,
     ip: IpAddr,
     port: u16,
@@ -32,7 +44,7 @@ pub(super) fn offers_at<'a>(
     registry
         .services
         .iter()
-        .flat_map(|service| offer::of_service(service, settings))
+        .flat_map(|service| all_of(service, settings, workload))
         .filter(|offer| offer.transport == protocol && offer.dialled == port && offer.place.holds(ip))
         .filter(|offer| !(protected && offer.place.is_exact() && offer.captures()))
         .collect()
@@ -48,14 +60,14 @@ pub(super) fn is_registered(
     ip: IpAddr,
 ) -> bool {
     let protected = is_protected(registry, settings, ip);
-    let offers = registry.services.iter().flat_map(|service| offer::of_service(service, settings));
+    let offers = registry.services.iter().flat_map(|service| all_of(service, settings, workload));
     offers
         .filter(|offer| offer.place != Place::Any && offer.place.holds(ip))
         .filter(|offer| !(protected && offer.place.is_exact() && offer.captures()))
         .any(|offer| is_seen(registry, settings, workload, sidecar, &offer))
 }
 
-/// Rule 1.
+/// Rule 1, with what the mesh needs.
 fn is_seen(
     registry: &Registry,
     settings: &Settings,
@@ -63,7 +75,14 @@ fn is_seen(
     sidecar: Option<&Sidecar>,
     offer: &Offer<'_>,
 ) -> bool {
-    let (home, port) = (&workload.namespace, &offer.service.ports[offer.index]);
+    let is_proxy = workload.role == Role::MeshProxy;
+    match offer.whom {
+        For::AllProxies => return is_proxy,
+        For::SeeingProxies if !is_proxy => return false,
+        For::SeeingProxies | For::Seeing => {}
+    }
+    let Some(port) = offer.index.map(|index| &offer.service.ports[index]) else { return false };
+    let home = &workload.namespace;
     sight::reaches(registry, settings, offer.service, home)
         && sight::imports(sidecar, home, offer.service, port)
 }
@@ -96,8 +115,9 @@ pub(super) fn search<'o, 'a>(
     let home = &workload.namespace;
     let seen: Vec<&Offer<'_>> =
         offers.iter().filter(|offer| is_seen(registry, settings, workload, sidecar, offer)).collect();
-    let public: Vec<&Offer<'_>> =
-        offers.iter().filter(|offer| sight::is_public(registry, settings, offer.service)).collect();
+    let for_everyone =
+        |offer: &&Offer<'_>| offer.whom == For::Seeing && sight::is_public(registry, settings, offer.service);
+    let public: Vec<&Offer<'_>> = offers.iter().filter(for_everyone).collect();
     let in_view = |place: &Place| {
         let mine = winner(&seen, place, Some(home))?;
         match winner(&public, place, None) {
@@ -149,7 +169,7 @@ fn levels(offers: &[Offer<'_>]) -> [Vec<Place>; 3] {
 }
 
 fn is_same(one: &Offer<'_>, other: &Offer<'_>) -> bool {
-    one.service.key == other.service.key && one.index == other.index
+    one.service.key == other.service.key && one.index == other.index && one.whom == other.whom
 }
 
 /// Rule 2: who wins at a place. `home` is the namespace that is preferred, if any.
@@ -174,6 +194,7 @@ fn beats(one: &Offer<'_>, other: &Offer<'_>, home: Option<&Namespace>) -> bool {
         let object = &service.key.object;
         (
             offer.action == Action::NeedsName,
+            offer.whom != For::Seeing,
             service.provider != Provider::Kubernetes,
             home.is_none_or(|home| *home != object.namespace),
             service.created.is_none(),

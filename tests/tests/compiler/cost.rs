@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use enforcer_common::key::CgroupId;
+use enforcer_common::verdict::Role;
 use enforcer_core::name::{Labels, Namespace};
 use enforcer_core::policy::budget::Limits;
 use enforcer_core::policy::compile::{Compiler, Cost};
@@ -68,6 +69,8 @@ fn cost(entries: usize, before: &str, after: &str) -> Cost {
         name: namespace.into(),
         labels: Labels::new(),
         enforcement: None,
+        role: Role::Alone,
+        covered: false,
     });
     let mut compiler = Compiler::new(settings, Limits::default());
     compiler.update(&registry(entries, before), &workloads, Duration::ZERO).expect("it fits");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use enforcer_common::addr::{Addr, Port};
 use enforcer_common::id::ViewId;
 use enforcer_common::key::CgroupId;
-use enforcer_common::verdict::{Action, Query, Tables, Verdict, decide};
+use enforcer_common::verdict::{Action, Query, Role, Tables, Verdict, decide};
 use enforcer_core::policy::WorkloadSpec;
 use enforcer_core::policy::budget::Limits;
 use enforcer_core::policy::compile::Compiler;
@@ -135,7 +135,7 @@ pub(crate) fn agree(
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) struct Canonical {
     cells: BTreeMap<(String, Place), BTreeMap<Slot, RuleKey>>,
-    workloads: BTreeMap<CgroupId, (String, bool, u32)>,
+    workloads: BTreeMap<CgroupId, (String, bool, u32, Role)>,
     has_exempt: bool,
 }
 
@@ -176,7 +176,15 @@ pub(crate) fn canonical(compiler: &Compiler, image: &Image) -> Canonical {
         cells.insert((view.clone(), place), rules);
     }
     let workloads = image.workloads.iter().map(|(cgroup, workload)| {
-        (*cgroup, (views[&workload.view()].clone(), workload.inherits_public(), workload.policy().bits()))
+        (
+            *cgroup,
+            (
+                views[&workload.view()].clone(),
+                workload.inherits_public(),
+                workload.policy().bits(),
+                workload.role(),
+            ),
+        )
     });
     Canonical { cells, workloads: workloads.collect(), has_exempt: image.has_exempt }
 }

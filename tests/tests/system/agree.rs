@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use enforcer_common::addr::{Prefix, Protocol};
 use enforcer_common::key::CgroupId;
+use enforcer_common::verdict::Role;
 use enforcer_core::name::{Labels, Namespace};
 use enforcer_core::policy::budget::Limits;
 use enforcer_core::policy::compile::Compiler;
@@ -160,6 +161,8 @@ fn workload(namespace: &str, id: u64) -> WorkloadSpec {
         name: format!("in-{namespace}").into(),
         labels,
         enforcement: None,
+        role: Role::Alone,
+        covered: false,
     }
 }
 

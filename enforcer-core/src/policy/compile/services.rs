@@ -4,17 +4,27 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use enforcer_common::addr::{Addr, Prefix};
+use enforcer_common::verdict::Role;
 
+use crate::policy::WorkloadSpec;
 use crate::policy::compile::Compiler;
 use crate::policy::offer::{Offer, Place, offers, protected_by};
 use crate::registry::model::{Registry, Service};
 
 impl Compiler {
     /// Makes the offers of changed services; returns the places that changed.
-    pub(super) fn change_services(&mut self, registry: &Registry) -> BTreeSet<Place> {
+    pub(super) fn change_services(
+        &mut self,
+        registry: &Registry,
+        workloads: &[WorkloadSpec],
+    ) -> BTreeSet<Place> {
         let mesh = registry.mesh.as_ref();
         let export_to = mesh.map(|mesh| mesh.default_service_export_to.clone()).unwrap_or_default();
-        let all = export_to != self.visibility.default_export_to;
+        // Once there was a mesh proxy there may be one again: what is for them stays.
+        let has_mesh_proxies =
+            self.has_mesh_proxies || workloads.iter().any(|workload| workload.role == Role::MeshProxy);
+        let all = export_to != self.visibility.default_export_to || has_mesh_proxies != self.has_mesh_proxies;
+        self.has_mesh_proxies = has_mesh_proxies;
         self.visibility.default_export_to = export_to;
         let mut dirty = BTreeSet::new();
         let old = Arc::clone(&self.registry);
@@ -48,7 +58,7 @@ impl Compiler {
     }
 
     fn present(&mut self, service: &Arc<Service>, dirty: &mut BTreeSet<Place>) {
-        let made = offers(service, &self.settings, &self.visibility);
+        let made = offers(service, &self.settings, &self.visibility, self.has_mesh_proxies);
         let made: Vec<Arc<Offer>> = made.into_iter().map(Arc::new).collect();
         for offer in &made {
             self.places.insert(offer);

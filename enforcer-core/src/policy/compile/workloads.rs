@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use enforcer_common::id::ViewId;
 use enforcer_common::key::CgroupId;
-use enforcer_common::verdict::Workload;
+use enforcer_common::verdict::{Role, Workload};
 
 use crate::policy::compile::Compiler;
 use crate::policy::image::MapOp;
+use crate::policy::narrow;
 use crate::policy::offer::Place;
 use crate::policy::plan::Touched;
 use crate::policy::view::{View, ViewKey};
@@ -26,16 +27,21 @@ impl Compiler {
             wanted.insert(spec.cgroup, self.identify(&spec, &mut touched));
             self.workloads.push(spec);
         }
-        let mut ops = self.finish(&touched, now);
+        let mut narrowed = BTreeSet::new();
+        let mut ops = self.finish(&touched, now, &mut narrowed);
         let old = std::mem::replace(&mut self.image.workloads, wanted);
         ops.extend(workload_ops(&old, &self.image.workloads));
+        let new = |cgroup| self.image.workloads.get(cgroup).copied();
+        let losing = old.iter().filter(|(cgroup, workload)| narrow::loses(**workload, new(*cgroup)));
+        narrowed.extend(losing.map(|(_, workload)| workload.view()));
         let mut touched = Touched::default();
         self.drop_views(&mut touched);
-        let removals = self.finish(&touched, now);
+        let removals = self.finish(&touched, now, &mut narrowed);
         if !removals.is_empty() {
             ops.push(MapOp::Barrier);
             ops.extend(removals);
         }
+        ops.extend(narrowed.into_iter().map(MapOp::Narrow));
         ops
     }
 
@@ -62,6 +68,8 @@ impl Compiler {
         let inherits_public = view_key(spec, sidecar).sidecar.is_none();
         let policy = outbound_policy(&self.registry, &self.settings, sidecar.map(|sidecar| &**sidecar));
         Workload::new(view, inherits_public, policy, spec.enforcement)
+            .with_role(spec.role)
+            .with_coverage(spec.covered)
     }
 
     /// The view of `key`, made when there is none yet.
@@ -103,7 +111,11 @@ impl Compiler {
 
 fn view_key(spec: &WorkloadSpec, sidecar: Option<&Arc<Sidecar>>) -> ViewKey {
     let narrowing = sidecar.filter(|sidecar| sidecar.narrows());
-    ViewKey { namespace: spec.namespace.clone(), sidecar: narrowing.cloned() }
+    ViewKey {
+        namespace: spec.namespace.clone(),
+        sidecar: narrowing.cloned(),
+        is_mesh: spec.role == Role::MeshProxy,
+    }
 }
 
 fn workload_ops(

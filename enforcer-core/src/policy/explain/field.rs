@@ -65,7 +65,8 @@ fn port_field(offer: &Offer) -> Option<String> {
     let service = &offer.service;
     if service.provider == Provider::Kubernetes {
         // Its SCTP ports are not among ours, so that positions would be wrong.
-        return Some(format!("spec.ports[port={}]", offer.port));
+        let is_there = service.ports.iter().any(|port| port.number == offer.port);
+        return is_there.then(|| format!("spec.ports[port={}]", offer.port));
     }
     let transport = offer.rule.slot.0;
     let is_it = |port: &crate::registry::model::ServicePort| {

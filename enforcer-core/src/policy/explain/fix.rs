@@ -159,7 +159,11 @@ impl Compiler {
         let ip = Addr::from(ip?);
         let offers = self.offers.values().flatten();
         offers
-            .filter(|offer| offer.place == Place::Exact(ip) && offer.service.namespace() == &spec.namespace)
+            .filter(|offer| {
+                offer.is_for_workloads()
+                    && offer.place == Place::Exact(ip)
+                    && offer.service.namespace() == &spec.namespace
+            })
             .map(|offer| &*offer.service)
             .find(|service| &*service.key.object.kind == "ServiceEntry")
     }

@@ -4,12 +4,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use enforcer_common::addr::{Addr, Port, Prefix};
+use enforcer_common::verdict::Role;
 use ipnet::IpNet;
 
 use crate::name::Namespace;
 use crate::policy::compile::Compiler;
 use crate::policy::destination::{Destination, Target};
-use crate::policy::offer::{Offer, Place, Slot};
+use crate::policy::offer::{Offer, Place, Purpose, Slot};
 use crate::policy::{Settings, WorkloadSpec};
 use crate::registry::kubernetes::EXPORT_TO;
 use crate::registry::model::{Provider, Service, ServiceKey, Sidecar};
@@ -92,6 +93,9 @@ impl Compiler {
         spec: &WorkloadSpec,
         sidecar: Option<&Arc<Sidecar>>,
     ) -> Option<Hidden> {
+        if offer.purpose == Purpose::Mesh || !offer.is_for_workloads() && spec.role != Role::MeshProxy {
+            return None;
+        }
         let service = &offer.service;
         let (of, host, namespace) = (&service.key.object, service.host(), &spec.namespace);
         let hidden = |by, told, remedy| Some(Hidden { service: Arc::clone(service), by, told, remedy });

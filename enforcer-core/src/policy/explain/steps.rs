@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use enforcer_common::addr::{Addr, Prefix};
-use enforcer_common::id::{ClassId, ViewId};
+use enforcer_common::id::{ClassId, RuleId, ViewId};
 use enforcer_common::mode::{Enforcement, OutboundPolicy};
 use enforcer_common::reason::Reason;
-use enforcer_common::verdict::{Action, Rule, RuleAction, Workload};
+use enforcer_common::verdict::{Action, Role, Rule, RuleAction, Workload};
 
 use crate::policy::compile::Compiler;
 use crate::policy::destination::Destination;
@@ -66,6 +66,16 @@ impl Compiler {
     }
 
     fn view_step(&self, spec: &WorkloadSpec) -> Step {
+        let mut step = self.plain_view_step(spec);
+        if spec.role == Role::MeshProxy {
+            step.detail.push_str(
+                " It is a mesh proxy, which sees what the mesh needs, too: endpoints, tunnels, waypoints, network gateways, istiod.",
+            );
+        }
+        step
+    }
+
+    fn plain_view_step(&self, spec: &WorkloadSpec) -> Step {
         let namespace = &spec.namespace;
         match self.sidecar(spec) {
             Some(sidecar) if sidecar.narrows() => step(
@@ -234,6 +244,10 @@ impl Compiler {
         told.collect()
     }
 
+    fn translates(&self, rule: RuleId) -> bool {
+        self.rule(rule).is_some_and(|rule| rule.action == RuleAction::Translate)
+    }
+
     /// What came of it, where a level alone does not say so.
     fn last_step(&self, workload: Workload, judged: &Judged) -> Option<Step> {
         let verdict = &judged.verdict;
@@ -247,6 +261,9 @@ impl Compiler {
                 let more = if to.len() > LISTED { ", ..." } else { "" };
                 let to = to.iter().take(LISTED).cloned().collect::<Vec<_>>().join(", ");
                 Some(step("backend", "translate", format!("It goes to one of {to}{more}.")))
+            }
+            Reason::Registered if workload.is_meshed() && self.translates(verdict.rule) => {
+                Some(step("backend", "allow", "It passes as it is: the mesh proxy chooses the endpoint."))
             }
             Reason::NoBackend => Some(step(
                 "backend",

@@ -1,11 +1,13 @@
 //! Stories of on-call engineers.
 
 mod fixes;
+mod mesh;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use enforcer_common::key::CgroupId;
+use enforcer_common::verdict::Role;
 
 use super::*;
 use crate::name::{Labels, Namespace};
@@ -79,6 +81,8 @@ fn shopper() -> WorkloadSpec {
         name: "cart".into(),
         labels: Labels::new(),
         enforcement: None,
+        role: Role::Alone,
+        covered: false,
     }
 }
 

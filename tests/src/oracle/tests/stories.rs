@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use enforcer_common::addr::Protocol;
 use enforcer_common::key::CgroupId;
+use enforcer_common::verdict::Role;
 use enforcer_core::name::{Host, Labels, Namespace};
 use enforcer_core::policy::{DirectEndpoints, NodePolicy, Settings, WorkloadSpec};
 use enforcer_core::registry::model::{
@@ -183,6 +184,8 @@ pub(super) fn workload(namespace: &str) -> WorkloadSpec {
         name: "client".into(),
         labels: labels(&[("app", "client")]),
         enforcement: None,
+        role: Role::Alone,
+        covered: false,
     }
 }
 
