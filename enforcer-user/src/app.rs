@@ -2,9 +2,9 @@
 
 mod flows;
 mod view;
+mod watch;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use enforcer_core::registry::Registry;
 use tokio::sync::{mpsc, watch};
 
 use crate::admin::server::{self, Parts};
-use crate::config::{Config, RegistrySource, StaticWorkload};
+use crate::config::{Config, RegistrySource};
 use crate::controller::{Applied, Controller, Event, QUEUE, Question};
 use crate::dataplane::Kernel;
 use crate::dataplane::allowed::AllowedEvents;
@@ -21,9 +21,11 @@ use crate::dataplane::counters::Counters;
 use crate::dataplane::ring::EventRing;
 use crate::identity::{self, Roster};
 use crate::lifecycle::{Supervisor, stop_signal};
+use crate::network::{Network, Wanted};
 use crate::sources::files::FileSource;
 use crate::{http, metrics};
 use view::View;
+use watch::Watched;
 
 /// How often cgroups are looked at, and classes reaped.
 const TICK: Duration = Duration::from_secs(1);
@@ -45,15 +47,18 @@ pub async fn run(config: Config) -> Result<()> {
     let admin_socket = config.admin.clone();
     let snapshots = (0..).zip(&sources).map(|(index, source)| source.snapshot(index)).collect();
     let (roots, workloads) = (config.cgroups.clone(), config.workloads.clone());
-    let roster = Roster::look(&Roster::default(), &roots, &workloads);
-    let start = || Controller::start(config, kernel, roster.clone(), snapshots);
+    let wanted =
+        Wanted { interfaces: config.interfaces.clone(), uplinks: config.uplinks.clone() };
+    let watched = Watched { roots, workloads, wanted };
+    let last = watched.look(&(Roster::default(), Network::default()))?;
+    let start = || Controller::start(config, kernel, last.clone(), Box::new(watch::census), snapshots);
     let (controller, applied) = tokio::task::block_in_place(start)?;
 
     let (events, queue) = mpsc::channel(QUEUE);
     let view = Arc::new(View::new(applied.clone(), counters));
     tasks.essential("controller", controller.run(queue));
     tasks.essential("clock", tick(events.clone()));
-    tasks.essential("cgroup watch", watch_cgroups(roster, roots, workloads, events.clone()));
+    tasks.essential("workload watch", watch::workloads(last, watched, events.clone()));
     tasks.essential("event reader", flows::read_events(ring, Arc::clone(&view)));
     tasks.essential("suppression watch", flows::watch_suppressed(Arc::clone(&view)));
     for (index, source) in (0..).zip(sources) {
@@ -129,25 +134,6 @@ async fn tick(events: mpsc::Sender<Event>) -> Result<()> {
     loop {
         interval.tick().await;
         events.send(Event::Tick).await.ok().context("the controller is gone")?;
-    }
-}
-
-/// Cgroups that came or went.
-async fn watch_cgroups(
-    mut last: Roster,
-    roots: Vec<PathBuf>,
-    workloads: Vec<StaticWorkload>,
-    events: mpsc::Sender<Event>,
-) -> Result<()> {
-    let mut interval = tokio::time::interval(TICK);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        interval.tick().await;
-        let now = Roster::look(&last, &roots, &workloads);
-        if now != last {
-            last = now.clone();
-            events.send(Event::Roster(now)).await.ok().context("the controller is gone")?;
-        }
     }
 }
 

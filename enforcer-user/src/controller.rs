@@ -5,17 +5,19 @@
 
 mod answer;
 mod hosts;
+mod place;
 mod publish;
 mod report;
 mod rules;
 mod switch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
+use enforcer_common::key::CgroupId;
 use enforcer_common::mode::Switch;
 use enforcer_core::flow::Denied;
 use enforcer_core::policy::compile::Compiler;
@@ -28,8 +30,9 @@ use enforcer_core::suggest::Suggestions;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::Config;
-use crate::dataplane::{Dataplane, NodeSettings};
+use crate::dataplane::{Dataplane, InboundFlow, NodeSettings};
 use crate::identity::{Identified, Roster};
+use crate::network::Network;
 use crate::sources::Snapshot;
 use crate::status::updates::{Outcome, Updates};
 
@@ -39,6 +42,9 @@ pub use rules::RuleNames;
 
 /// Events waiting for the controller; senders wait when it is full.
 pub const QUEUE: usize = 64;
+
+/// Tells which connections others have made to the workloads.
+pub type Census = Box<dyn Fn(&Roster, &Network) -> Vec<InboundFlow> + Send + Sync>;
 
 /// A question to the controller, answered between two updates.
 #[derive(Debug)]
@@ -68,8 +74,8 @@ pub enum Event {
     Source(Snapshot),
     /// Somebody asks.
     Question(Question),
-    /// Workloads came or went.
-    Roster(Roster),
+    /// Workloads came or went, or where they are in the network.
+    Roster(Roster, Network),
     /// Time to look what can be reaped.
     Tick,
 }
@@ -90,6 +96,13 @@ pub struct Controller<D> {
     started: Instant,
     sources: BTreeMap<usize, SourceState>,
     roster: Roster,
+    network: Network,
+    /// The workloads whose packets are judged on the host's side of their interfaces.
+    covered: BTreeSet<CgroupId>,
+    /// Interfaces that cannot have programs, and why.
+    unplaced: BTreeMap<u32, String>,
+    /// Tells which connections others have made to workloads.
+    census: Census,
     problems: Vec<Problem>,
     /// Why the last registry is not in force.
     refused: Vec<Problem>,
@@ -113,7 +126,8 @@ impl<D: Dataplane> Controller<D> {
     pub fn start(
         config: Config,
         dataplane: D,
-        roster: Roster,
+        (roster, network): (Roster, Network),
+        census: Census,
         snapshots: Vec<Snapshot>,
     ) -> Result<(Self, watch::Receiver<Arc<Applied>>)> {
         let left = dataplane.read()?;
@@ -126,6 +140,10 @@ impl<D: Dataplane> Controller<D> {
             config,
             dataplane,
             roster,
+            network,
+            covered: BTreeSet::new(),
+            unplaced: BTreeMap::new(),
+            census,
             compiler,
             started: now,
             sources: snapshots.into_iter().map(|snapshot| (snapshot.index, source(snapshot))).collect(),
@@ -150,7 +168,7 @@ impl<D: Dataplane> Controller<D> {
                 problem.hint
             );
         }
-        controller.switch_on()?;
+        controller.switch_on(&registry)?;
         controller.look_at_switch()?;
         controller.updates.count(now.elapsed(), Outcome::Applied);
         controller.publish();
@@ -198,8 +216,9 @@ impl<D: Dataplane> Controller<D> {
                 self.suggest(denied, reply);
                 false
             }
-            Event::Roster(roster) => {
+            Event::Roster(roster, network) => {
                 self.roster = roster;
+                self.network = network;
                 true
             }
             Event::Tick => self.tick(),
@@ -248,7 +267,7 @@ impl<D: Dataplane> Controller<D> {
             }
             self.start_over(&registry)
         });
-        let result = result.and_then(|()| self.switch_on()).and_then(|()| self.look_at_switch());
+        let result = result.and_then(|()| self.switch_on(&registry)).and_then(|()| self.look_at_switch());
         self.fault = result.err().map(|error| format!("{error:#}"));
         let outcome = match self.fault {
             Some(_) => Outcome::Failed,
@@ -288,7 +307,7 @@ impl<D: Dataplane> Controller<D> {
     }
 
     fn apply(&mut self, registry: &Arc<Registry>) -> Result<()> {
-        let specs: Vec<WorkloadSpec> = self.roster.workloads.iter().filter_map(Identified::spec).collect();
+        let specs = self.specs();
         let begun = Instant::now();
         match self.compiler.update(registry, &specs, self.started.elapsed()) {
             Ok(stages) => {
@@ -315,9 +334,20 @@ impl<D: Dataplane> Controller<D> {
         Ok(())
     }
 
+    /// The workloads and their mesh proxies, as the compiler takes them.
+    fn specs(&self) -> Vec<WorkloadSpec> {
+        let specs = |identified: &Identified| {
+            let covered =
+                identified.cgroup.as_ref().is_some_and(|cgroup| self.covered.contains(&cgroup.id));
+            [identified.spec(covered), identified.proxy_spec(covered)]
+        };
+        self.roster.workloads.iter().flat_map(specs).flatten().collect()
+    }
+
     /// Writes the node's settings and attaches: after the maps are filled, so that nothing is denied for want of them.
-    fn switch_on(&mut self) -> Result<()> {
-        let cgroups = self.roster.workloads.iter().filter_map(|identified| identified.cgroup.as_ref());
+    fn switch_on(&mut self, registry: &Arc<Registry>) -> Result<()> {
+        let cgroups = self.roster.workloads.iter();
+        let cgroups = cgroups.flat_map(|identified| [&identified.cgroup, &identified.proxy]).flatten();
         let mut levels: Vec<u8> = cgroups.map(|cgroup| cgroup.level).collect();
         levels.sort_unstable_by(|a, b| b.cmp(a));
         levels.dedup();
@@ -326,15 +356,17 @@ impl<D: Dataplane> Controller<D> {
             unknown_workload_allowed: self.config.unknown_workload_allowed,
             levels,
             event_rate: self.config.event_rate,
+            endpoint_grace: self.config.endpoint_grace.as_secs(),
         })?;
         let targets = self.roster.attach.iter().map(|cgroup| (cgroup.id, cgroup.path.clone()));
         let targets: Vec<_> = targets.collect();
-        if self.dataplane.attached() == targets {
-            return Ok(());
+        let Self { dataplane, roster, network, census, .. } = self;
+        let inbound = || census(roster, network);
+        if dataplane.attached() != targets {
+            dataplane.attach(&targets, &inbound)?;
+            tracing::info!(cgroups = targets.len(), "programs attached");
         }
-        self.dataplane.attach(&targets)?;
-        tracing::info!(cgroups = targets.len(), "programs attached");
-        Ok(())
+        self.place(registry)
     }
 }
 

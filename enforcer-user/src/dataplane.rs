@@ -15,6 +15,7 @@ pub mod kernel;
 pub mod load;
 pub mod maps;
 pub mod pin;
+pub mod places;
 pub mod probe;
 pub mod read;
 pub mod ring;
@@ -22,6 +23,7 @@ pub mod switch;
 mod sys;
 pub mod tables;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -32,6 +34,10 @@ use enforcer_common::verdict::{Lookup, Tables, Workload};
 use enforcer_core::policy::image::{Image, MapOp};
 
 pub use kernel::Kernel;
+pub use places::{InboundFlow, Layout, Placed};
+
+/// Tells which connections others have made to workloads.
+pub type Inbound<'a> = dyn Fn() -> Vec<InboundFlow> + 'a;
 
 /// What the controller drives: the kernel, or maps in memory.
 pub trait Dataplane: Send + Sync {
@@ -50,8 +56,13 @@ pub trait Dataplane: Send + Sync {
     /// The switch, as it was turned last.
     fn switch(&self) -> Result<Switch>;
 
-    /// Attaches to these cgroups and to no others.
-    fn attach(&mut self, cgroups: &[(CgroupId, PathBuf)]) -> Result<()>;
+    /// Attaches to these cgroups and to no others. `inbound` tells which connections exist already, when what comes in is recorded
+    /// and before what goes out is judged.
+    fn attach(&mut self, cgroups: &[(CgroupId, PathBuf)], inbound: &Inbound<'_>) -> Result<()>;
+
+    /// Attaches to these interfaces and to no others, and lets the programs know whose they are. Those that could not be are told;
+    /// they are tried again the next time.
+    fn place(&mut self, layout: &Layout, inbound: &Inbound<'_>) -> Result<BTreeMap<u32, String>>;
 
     /// Whether what was attached still is: not after `enforcer detach`.
     fn is_intact(&self) -> bool;
@@ -80,6 +91,8 @@ pub struct NodeSettings {
     pub levels: Vec<u8>,
     /// Events per second and workload.
     pub event_rate: u64,
+    /// Seconds for which established flows to an endpoint that was removed go on.
+    pub endpoint_grace: u64,
 }
 
 /// The kernel programs, as built from `enforcer-ebpf`.

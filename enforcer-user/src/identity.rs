@@ -12,7 +12,7 @@ use enforcer_common::key::CgroupId;
 use enforcer_common::verdict::Role;
 use enforcer_core::policy::WorkloadSpec;
 
-use crate::config::StaticWorkload;
+use crate::config::{Mesh, StaticWorkload};
 
 pub use find::paths;
 
@@ -87,6 +87,8 @@ pub struct Identified {
     pub workload: StaticWorkload,
     /// Its cgroup. A directory that came again is another one.
     pub cgroup: Option<Cgroup>,
+    /// That of its sidecar, while there is one.
+    pub proxy: Option<Cgroup>,
 }
 
 impl Roster {
@@ -111,7 +113,11 @@ impl Roster {
         let roots: Vec<Cgroup> = roots.iter().filter_map(|path| look(path)).collect();
         let workloads = workloads
             .iter()
-            .map(|workload| Identified { cgroup: look(&workload.cgroup), workload: workload.clone() });
+            .map(|workload| Identified {
+                cgroup: look(&workload.cgroup),
+                proxy: sidecar(workload).and_then(&mut look),
+                workload: workload.clone(),
+            });
         let workloads: Vec<Identified> = workloads.collect();
         let there = workloads.iter().filter_map(|identified| identified.cgroup.clone());
         let attach = topmost(roots.iter().cloned().chain(there).collect());
@@ -124,19 +130,41 @@ fn is_gone(path: &Path) -> bool {
     matches!(fs::symlink_metadata(path), Err(error) if error.kind() == std::io::ErrorKind::NotFound)
 }
 
+/// The cgroup of a workload's sidecar.
+fn sidecar(workload: &StaticWorkload) -> Option<&Path> {
+    match workload.mesh.as_ref()? {
+        Mesh::Sidecar { proxy } => Some(proxy),
+        Mesh::Ambient => None,
+    }
+}
+
 impl Identified {
-    /// As the compiler takes it, while its cgroup is there.
-    pub fn spec(&self) -> Option<WorkloadSpec> {
+    /// As the compiler takes it, while its cgroup is there; `covered`: its packets are judged on the host's side of its interfaces.
+    pub fn spec(&self, covered: bool) -> Option<WorkloadSpec> {
         let cgroup = self.cgroup.as_ref()?;
-        Some(WorkloadSpec {
-            cgroup: cgroup.id,
+        let role = if self.workload.mesh.is_some() { Role::Meshed } else { Role::Alone };
+        Some(self.spec_as(cgroup.id, role, covered))
+    }
+
+    /// Its mesh proxy, as the compiler takes it: the sidecar, while its cgroup is there, or ztunnel.
+    pub fn proxy_spec(&self, covered: bool) -> Option<WorkloadSpec> {
+        let cgroup = match self.workload.mesh.as_ref()? {
+            Mesh::Sidecar { .. } => self.proxy.as_ref()?.id,
+            Mesh::Ambient => self.cgroup.as_ref()?.id.of_proxy(),
+        };
+        Some(self.spec_as(cgroup, Role::MeshProxy, covered))
+    }
+
+    fn spec_as(&self, cgroup: CgroupId, role: Role, covered: bool) -> WorkloadSpec {
+        WorkloadSpec {
+            cgroup,
+            role,
+            covered,
             namespace: self.workload.namespace.clone(),
             name: self.workload.name.as_str().into(),
             labels: self.workload.labels.clone(),
             enforcement: self.workload.enforcement,
-            role: Role::Alone,
-            covered: false,
-        })
+        }
     }
 
     /// `namespace/name`

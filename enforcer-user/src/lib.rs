@@ -3,7 +3,7 @@
 //! `cli` says what can be typed, [`config`] what it means; [`app`] wires the parts of the agent: [`sources`] tell the
 //! [`controller`] of objects, it compiles them and gives operations to the [`dataplane`], the only part that knows
 //! the kernel; [`flows`] keeps what the kernel tells; [`admin`] answers the command line, [`http`] probes and scrapers,
-//! the latter with [`metrics`]. [`links`] and [`sockets`] tell the node's interfaces, pods' networks and open sockets.
+//! the latter with [`metrics`]. [`links`] and [`sockets`] tell the node's interfaces, pods' networks and open sockets, [`network`] whose they are.
 
 pub mod admin;
 pub mod app;
@@ -22,6 +22,7 @@ pub mod logging;
 pub mod metrics;
 pub mod mountinfo;
 mod netlink;
+pub mod network;
 pub mod proto;
 pub mod sockets;
 pub mod sources;

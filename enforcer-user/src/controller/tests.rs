@@ -47,6 +47,10 @@ fn workload(name: &str) -> Identified {
     Identified { workload, cgroup: Some(Cgroup { id, level: 1, path }) }
 }
 
+fn located(names: &[&str]) -> (Roster, Network) {
+    (roster(names), Network::default())
+}
+
 fn roster(names: &[&str]) -> Roster {
     let workloads: Vec<Identified> = names.iter().map(|name| workload(name)).collect();
     let attach = workloads.iter().filter_map(|identified| identified.cgroup.clone()).collect();
@@ -90,7 +94,7 @@ fn config(limits: Limits) -> Config {
 const POLICY: &str = "outboundTrafficPolicy: {mode: REGISTRY_ONLY}\n";
 
 fn started(text: &str, limits: Limits) -> (Controller<Fake>, watch::Receiver<Arc<Applied>>) {
-    Controller::start(config(limits), Fake::default(), roster(&["curl"]), vec![snapshot(text)]).unwrap()
+    Controller::start(config(limits), Fake::default(), located(&["curl"]), Box::new(|_, _| Vec::new()), vec![snapshot(text)]).unwrap()
 }
 
 fn verdict(controller: &Controller<Fake>, destination: &str) -> String {
@@ -161,12 +165,12 @@ fn without_a_mesh_config_the_policy_is_unknown_and_the_agent_not_ready() {
 fn workloads_come_and_go() {
     let (mut controller, applied) =
         started(&format!("{POLICY}{}", entry("a", "192.0.2.1")), Limits::default());
-    tell(&mut controller, Event::Roster(roster(&["curl", "job"])));
+    tell(&mut controller, Event::Roster(roster(&["curl", "job"]), Network::default()));
     assert_eq!(controller.dataplane.image.workloads.len(), 2);
     assert_eq!(applied.borrow().status.attached.len(), 2);
     let mut gone = roster(&["job"]);
     gone.workloads.push(Identified { cgroup: None, ..workload("curl") });
-    tell(&mut controller, Event::Roster(gone));
+    tell(&mut controller, Event::Roster(gone, Network::default()));
     assert_eq!(controller.dataplane.image.workloads.len(), 1);
     assert!(applied.borrow().status.not_ready[0].contains("/sys/fs/cgroup/curl"));
 }
@@ -203,7 +207,7 @@ fn a_switch_turned_at_run_time_is_seen_and_outlives_updates_and_restarts() {
 
     let restart = |controller: Controller<Fake>, enforcement| {
         let config = Config { enforcement, ..config(Limits::default()) };
-        Controller::start(config, controller.dataplane, roster(&["curl"]), vec![snapshot(POLICY)]).unwrap()
+        Controller::start(config, controller.dataplane, located(&["curl"]), Box::new(|_, _| Vec::new()), vec![snapshot(POLICY)]).unwrap()
     };
     let (mut controller, applied) = restart(controller, Enforcement::Enforce);
     assert_eq!(in_force(&applied), expected("audit", "mode", true), "after a restart");
@@ -257,7 +261,7 @@ fn rules_workloads_and_addresses_have_names_for_those_who_read_events() {
 #[test]
 fn a_question_about_an_unknown_workload_lists_those_there_are() {
     let (mut controller, _) = started(POLICY, Limits::default());
-    tell(&mut controller, Event::Roster(roster(&["curl", "job"])));
+    tell(&mut controller, Event::Roster(roster(&["curl", "job"]), Network::default()));
     for (workload, expected) in [
         ("web/curl", Ok(())),
         ("namespace=web,name=job", Ok(())),

@@ -12,14 +12,27 @@ use crate::dataplane::load::LoadedProgram;
 use crate::dataplane::pin::{Pins, directories};
 use crate::dataplane::sys;
 
+/// What judges packets.
+const PACKETS: &str = "enforcer_skb_out";
+
 /// Attaches every program to the cgroup at `path`: into the pinned link when there is a living one, else by a new link. A cgroup
-/// that got only some of its programs keeps them: some checks are better than none.
-pub fn attach(pins: &Pins, cgroup: CgroupId, path: &Path, programs: &[LoadedProgram]) -> Result<()> {
+/// that got only some of its programs keeps them: some checks are better than none. `between` is called before the last of them, which
+/// judges packets, if that was not there yet.
+pub fn attach(
+    pins: &Pins,
+    cgroup: CgroupId,
+    path: &Path,
+    programs: &[LoadedProgram],
+    between: &mut dyn FnMut() -> Result<()>,
+) -> Result<()> {
     let target = File::open(path).with_context(|| format!("cannot open the cgroup {}", path.display()))?;
     let links = pins.links(cgroup);
     fs::create_dir_all(&links).with_context(|| format!("cannot create {}", links.display()))?;
     for loaded in programs {
         let pin = links.join(loaded.program.name);
+        if loaded.program.name == PACKETS && !pin.exists() {
+            between()?;
+        }
         attach_one(&pin, target.as_fd(), loaded).with_context(|| {
             format!("cannot attach {} to the cgroup {}", loaded.program.name, path.display())
         })?;

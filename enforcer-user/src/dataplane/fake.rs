@@ -10,7 +10,7 @@ use enforcer_common::mode::Switch;
 use enforcer_common::verdict::{Lookup, Workload};
 use enforcer_core::policy::image::{Image, MapOp};
 
-use crate::dataplane::{Dataplane, NodeSettings, switch};
+use crate::dataplane::{Dataplane, Inbound, Layout, NodeSettings, switch};
 
 /// Does what the kernel's maps would, and fails when told to.
 #[derive(Debug, Default)]
@@ -50,6 +50,11 @@ impl Dataplane for Fake {
         Ok(())
     }
 
+    fn place(&mut self, layout: &Layout, _: &Inbound<'_>) -> Result<BTreeMap<u32, String>> {
+        self.layout = layout.clone();
+        Ok(BTreeMap::new())
+    }
+
     fn configure(&mut self, settings: &NodeSettings) -> Result<()> {
         self.settings = Some(settings.clone());
         let stored = self.config[ConfigKey::EnforcementFlag.index() as usize];
@@ -63,7 +68,7 @@ impl Dataplane for Fake {
         Ok(Switch::from_word(self.config[ConfigKey::Enforcement.index() as usize]))
     }
 
-    fn attach(&mut self, cgroups: &[(CgroupId, PathBuf)]) -> Result<()> {
+    fn attach(&mut self, cgroups: &[(CgroupId, PathBuf)], _: &Inbound<'_>) -> Result<()> {
         self.attached = cgroups.to_vec();
         Ok(())
     }

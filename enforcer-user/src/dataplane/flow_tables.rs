@@ -8,8 +8,10 @@ use enforcer_common::flow::FlowKey;
 use enforcer_common::key::CgroupId;
 use enforcer_common::limits;
 use enforcer_common::names::map;
+use enforcer_common::word::Word;
 
 use crate::dataplane::pin::Pins;
+use crate::dataplane::places::InboundFlow;
 use crate::dataplane::sys;
 
 /// The open map of maps.
@@ -33,6 +35,15 @@ impl FlowTables {
         let table = sys::create_lru(size_of::<FlowKey>(), size_of::<u64>(), limits::FLOWS)
             .context("cannot make a table of flows")?;
         sys::insert_map(self.map.as_fd(), &key, table.as_fd()).context("cannot write to FLOWS")
+    }
+
+    /// Remembers a flow that began before there were programs.
+    pub fn remember(&mut self, flow: &InboundFlow) -> Result<()> {
+        let (key, value) = flow.entry();
+        let workload = flow.workload.get().to_ne_bytes();
+        let table = sys::inner_map(self.map.as_fd(), &workload).context("cannot open a table of flows")?;
+        let word = Word::new(&key, value.payload()).raw();
+        sys::insert_element(table.as_fd(), &key, word).context("cannot write to a table of flows")
     }
 
     /// Forgets the flows of a workload.

@@ -1,5 +1,6 @@
 //! One node's kernel, as the controller sees it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -7,6 +8,7 @@ use enforcer_common::config::{ConfigKey, pack_levels};
 use enforcer_common::id::RuleId;
 use enforcer_common::key::CgroupId;
 use enforcer_common::mode::Switch;
+use enforcer_common::names::Side;
 use enforcer_common::verdict::{Lookup, Workload};
 use enforcer_core::policy::budget::Limits;
 use enforcer_core::policy::image::{Image, MapOp};
@@ -15,7 +17,8 @@ use crate::dataplane::attach;
 use crate::dataplane::load::{self, Programs};
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pin::{PinLock, Pins};
-use crate::dataplane::{Dataplane, NodeSettings, detach, probe, switch};
+use crate::dataplane::interface::{self, Target};
+use crate::dataplane::{Dataplane, Inbound, InboundFlow, Layout, NodeSettings, detach, probe, switch};
 
 /// Loaded programs and open maps. Dropping it changes nothing that is in force; one that was never attached takes back
 /// the maps it has made.
@@ -42,6 +45,7 @@ impl Kernel {
         let programs = load::load(&pins, limits)?;
         let mut maps = Maps::open(&pins)?;
         maps.allow_events(CgroupId::new(0))?;
+        maps.allow_flows(CgroupId::new(0))?;
         if fresh {
             switch::inherit(&pins, &mut maps)?;
         }
@@ -62,6 +66,19 @@ impl Drop for Kernel {
     }
 }
 
+/// What began before there were programs goes on.
+fn remember(maps: &mut Maps, flows: Vec<InboundFlow>) -> Result<()> {
+    for flow in &flows {
+        if maps.workload(flow.workload) != Ok(None) {
+            maps.flows.remember(flow)?;
+        }
+    }
+    if !flows.is_empty() {
+        tracing::info!(connections = flows.len(), "inbound connections that are older than the programs go on");
+    }
+    Ok(())
+}
+
 impl Dataplane for Kernel {
     type Tables = Maps;
 
@@ -80,6 +97,7 @@ impl Dataplane for Kernel {
         self.maps
             .configure(ConfigKey::UnknownWorkloadAllowed, u64::from(settings.unknown_workload_allowed))?;
         self.maps.configure(ConfigKey::EventRate, settings.event_rate)?;
+        self.maps.configure(ConfigKey::EndpointGrace, settings.endpoint_grace)?;
         let stored = self.maps.configured(ConfigKey::EnforcementFlag)?;
         let mut writes = switch::writes(stored, settings.enforcement).into_iter();
         writes.try_for_each(|(key, value)| self.maps.configure(key, value))
@@ -89,13 +107,15 @@ impl Dataplane for Kernel {
         self.maps.configured(ConfigKey::Enforcement).map(Switch::from_word)
     }
 
-    fn attach(&mut self, cgroups: &[(CgroupId, PathBuf)]) -> Result<()> {
+    fn attach(&mut self, cgroups: &[(CgroupId, PathBuf)], inbound: &Inbound<'_>) -> Result<()> {
         // Each for itself: one that cannot be attached leaves none of the others open.
-        let attach = |(cgroup, path): &(CgroupId, PathBuf)| {
-            attach::attach(&self.pins, *cgroup, path, &self.programs.cgroup).err()
-        };
-        let errors: Vec<String> =
-            cgroups.iter().filter_map(attach).map(|error| format!("{error:#}")).collect();
+        let mut errors = Vec::new();
+        for (cgroup, path) in cgroups {
+            let maps = &mut self.maps;
+            let between = &mut || remember(maps, inbound());
+            let attached = attach::attach(&self.pins, *cgroup, path, &self.programs.cgroup, between);
+            errors.extend(attached.err().map(|error| format!("{error:#}")));
+        }
         let keep: Vec<CgroupId> = cgroups.iter().map(|(cgroup, _)| *cgroup).collect();
         attach::detach_others(&self.pins, &keep)?;
         if !errors.is_empty() {
@@ -112,6 +132,26 @@ impl Dataplane for Kernel {
         self.fresh = false;
         self.attached = cgroups.to_vec();
         Ok(())
+    }
+
+    fn place(&mut self, layout: &Layout, inbound: &Inbound<'_>) -> Result<BTreeMap<u32, String>> {
+        let maps = &mut self.maps;
+        maps.places.add(layout)?;
+        let workloads = layout.interfaces.iter().map(|(index, placed)| (*index, &placed.name, Side::Workload));
+        let uplinks = layout.uplinks.iter().map(|(index, name)| (*index, name, Side::Uplink));
+        let mut failed = BTreeMap::new();
+        let mut keep = Vec::new();
+        for (index, name, side) in workloads.chain(uplinks) {
+            let target = Target { index, name: name.clone(), side };
+            let between = &mut || remember(maps, inbound());
+            keep.push(index);
+            if let Err(error) = interface::attach(&self.pins, &target, &mut self.programs, between) {
+                failed.insert(index, format!("{name}: {error:#}"));
+            }
+        }
+        interface::detach_others(&self.pins, &keep)?;
+        maps.places.remove(layout)?;
+        Ok(failed)
     }
 
     fn is_intact(&self) -> bool {

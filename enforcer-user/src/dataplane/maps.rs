@@ -16,6 +16,7 @@ use enforcer_core::policy::image::{Class, MapOp, members};
 
 use crate::dataplane::flow_tables::FlowTables;
 use crate::dataplane::pin::Pins;
+use crate::dataplane::places::{Generations, Places};
 use crate::dataplane::sys;
 
 /// `BPF_NOEXIST`: a counter that is there keeps counting.
@@ -33,6 +34,8 @@ pub struct Maps {
     pub(super) event_budget: HashMap<MapData, CgroupId, EventBudget>,
     pub(super) config: Array<MapData, u64>,
     pub(super) flows: FlowTables,
+    pub(super) places: Places,
+    generations: Generations,
 }
 
 /// Opens a pinned map as what its type says.
@@ -60,6 +63,8 @@ impl Maps {
             event_budget: open(pins, map::EVENT_BUDGET)?,
             config: open(pins, map::CONFIG)?,
             flows: FlowTables::open(pins)?,
+            places: Places::open(pins)?,
+            generations: Generations::open(pins)?,
         })
     }
 
@@ -139,8 +144,7 @@ impl Maps {
                 self.flows.remove(*cgroup)
             }
             MapOp::SetHasExempt(has) => self.configure(ConfigKey::HasExempt, u64::from(*has)),
-            // Nothing remembers verdicts yet.
-            MapOp::Narrow(_) => Ok(()),
+            MapOp::Narrow(view) => self.generations.narrow(*view),
             MapOp::Barrier => {
                 sys::wait_for_programs();
                 Ok(())
@@ -204,7 +208,7 @@ fn put<K: Pod + Tagged>(map: &mut HashMap<MapData, K, u64>, key: K, payload: u32
 }
 
 /// What is not there need not be removed.
-fn gone(result: Result<(), MapError>) -> Result<()> {
+pub(super) fn gone(result: Result<(), MapError>) -> Result<()> {
     match result {
         Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
         Err(error) if is_errno(&error, libc::ENOENT) => Ok(()),

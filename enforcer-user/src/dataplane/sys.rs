@@ -7,6 +7,8 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use enforcer_common::flow::FlowKey;
+
 const BPF_MAP_CREATE: libc::c_int = 0;
 const BPF_MAP_LOOKUP_ELEM: libc::c_int = 1;
 const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
@@ -14,6 +16,7 @@ const BPF_MAP_DELETE_ELEM: libc::c_int = 3;
 const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_OBJ_PIN: libc::c_int = 6;
 const BPF_OBJ_GET: libc::c_int = 7;
+const BPF_MAP_GET_FD_BY_ID: libc::c_int = 14;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const BPF_PROG_QUERY: libc::c_int = 16;
 const BPF_LINK_CREATE: libc::c_int = 28;
@@ -43,6 +46,14 @@ struct Element {
     key: u64,
     value: u64,
     flags: u64,
+}
+
+/// ... for `BPF_MAP_GET_FD_BY_ID`.
+#[repr(C)]
+struct MapById {
+    map_id: u32,
+    next_id: u32,
+    flags: u32,
 }
 
 /// ... for `BPF_LINK_CREATE`.
@@ -170,29 +181,43 @@ pub(super) fn create_lru(key_size: usize, value_size: usize, max_entries: u32) -
 pub(super) fn has_element(map: BorrowedFd<'_>, key: &[u8; 8]) -> io::Result<bool> {
     // What is read there is a map's number.
     let mut value = [0_u8; 4];
-    match element(BPF_MAP_LOOKUP_ELEM, map, key, value.as_mut_ptr() as u64) {
+    match element(BPF_MAP_LOOKUP_ELEM, map, key.as_ptr() as u64, value.as_mut_ptr() as u64) {
         Ok(()) => Ok(true),
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
         Err(error) => Err(error),
     }
 }
 
+/// What is in a map of maps under `key`.
+pub(super) fn inner_map(map: BorrowedFd<'_>, key: &[u8; 8]) -> io::Result<OwnedFd> {
+    let mut value = [0_u8; 4];
+    element(BPF_MAP_LOOKUP_ELEM, map, key.as_ptr() as u64, value.as_mut_ptr() as u64)?;
+    let fd = bpf(BPF_MAP_GET_FD_BY_ID, &mut MapById { map_id: u32::from_ne_bytes(value), next_id: 0, flags: 0 })?;
+    // SAFETY: the kernel has just given us this descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Puts a number into a map.
+pub(super) fn insert_element(map: BorrowedFd<'_>, key: &FlowKey, mut value: u64) -> io::Result<()> {
+    let key = std::ptr::from_ref(key) as u64;
+    element(BPF_MAP_UPDATE_ELEM, map, key, std::ptr::from_mut(&mut value) as u64)
+}
+
 /// Puts `inner` into a map of maps.
 pub(super) fn insert_map(map: BorrowedFd<'_>, key: &[u8; 8], inner: BorrowedFd<'_>) -> io::Result<()> {
     let mut value = number(inner).to_ne_bytes();
-    element(BPF_MAP_UPDATE_ELEM, map, key, value.as_mut_ptr() as u64)
+    element(BPF_MAP_UPDATE_ELEM, map, key.as_ptr() as u64, value.as_mut_ptr() as u64)
 }
 
 /// Takes out of a map what is under `key`, if anything is.
 pub(super) fn remove_element(map: BorrowedFd<'_>, key: &[u8; 8]) -> io::Result<()> {
-    match element(BPF_MAP_DELETE_ELEM, map, key, 0) {
+    match element(BPF_MAP_DELETE_ELEM, map, key.as_ptr() as u64, 0) {
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
         done => done,
     }
 }
 
-fn element(command: libc::c_int, map: BorrowedFd<'_>, key: &[u8; 8], value: u64) -> io::Result<()> {
-    let key = key.as_ptr() as u64;
+fn element(command: libc::c_int, map: BorrowedFd<'_>, key: u64, value: u64) -> io::Result<()> {
     bpf(command, &mut Element { map_fd: number(map), padding: 0, key, value, flags: 0 }).map(drop)
 }
 

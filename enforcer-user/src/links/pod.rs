@@ -33,6 +33,8 @@ pub struct PodInterface {
     pub addresses: BTreeSet<IpAddr>,
     /// The other end of the veth pair in our namespace, if it is certainly there.
     pub host: Option<u32>,
+    /// Whether packets can leave the pod by it, rather than by another interface of the pod.
+    pub leaves: bool,
 }
 
 impl PodNetwork {
@@ -53,6 +55,7 @@ impl PodNetwork {
         let numbers = Numbers { ours_there, theirs_here: namespace.id_here()? };
         let interface = |link: Link| PodInterface {
             host: numbers.peer(&link, host),
+            leaves: leaves(&link),
             name: link.name,
             index: link.index,
             addresses: link.addresses,
@@ -89,6 +92,15 @@ impl Numbers {
     }
 }
 
+/// Whether packets leave by it: hardware; what ends, or sits on something, in another namespace. What is made within the pod sends by
+/// its other interfaces; WireGuard sends where it was made and does not say where.
+fn leaves(link: &Link) -> bool {
+    match link.kind.as_deref() {
+        None | Some("wireguard" | "ipoib") => true,
+        Some(_) => link.peer_namespace.is_some(),
+    }
+}
+
 fn is_veth(link: &Link) -> bool {
     link.kind.as_deref() == Some("veth")
 }
@@ -104,6 +116,27 @@ mod tests {
             peer_index: Some(peer_index),
             peer_namespace: Some(peer_namespace),
             ..Link::default()
+        }
+    }
+
+    #[test]
+    fn what_is_made_within_a_pod_leads_nowhere_by_itself() {
+        let link = |kind: Option<&str>, peer_namespace| Link {
+            kind: kind.map(str::to_owned),
+            peer_namespace,
+            ..Link::default()
+        };
+        for (kind, peer_namespace, expected) in [
+            (None, None, true),
+            (Some("veth"), Some(0), true),
+            (Some("macvlan"), Some(0), true),
+            (Some("macvlan"), None, false),
+            (Some("vxlan"), Some(1), true),
+            (Some("tun"), None, false),
+            (Some("dummy"), None, false),
+            (Some("wireguard"), None, true),
+        ] {
+            assert_eq!(leaves(&link(kind, peer_namespace)), expected, "{kind:?} {peer_namespace:?}");
         }
     }
 

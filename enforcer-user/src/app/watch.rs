@@ -1,0 +1,63 @@
+//! Workloads that come and go, and where they are in the network.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use tokio::sync::mpsc;
+
+use crate::app::TICK;
+use crate::config::StaticWorkload;
+use crate::controller::Event;
+use crate::dataplane::InboundFlow;
+use crate::identity::Roster;
+use crate::links;
+use crate::network::{Network, Wanted};
+
+/// What is looked at.
+pub(super) struct Watched {
+    /// `--cgroup`
+    pub(super) roots: Vec<PathBuf>,
+    /// `--workload`
+    pub(super) workloads: Vec<StaticWorkload>,
+    /// `--interface` and `--uplink`
+    pub(super) wanted: Wanted,
+}
+
+impl Watched {
+    /// Looks once.
+    pub(super) fn look(&self, (roster, network): &(Roster, Network)) -> Result<(Roster, Network)> {
+        let roster = Roster::look(roster, &self.roots, &self.workloads);
+        let network = Network::look(network, &roster, &self.wanted).context("cannot look at the network")?;
+        Ok((roster, network))
+    }
+}
+
+/// Looks whenever an interface comes or goes, and once in a while at everything else.
+pub(super) async fn workloads(
+    mut last: (Roster, Network),
+    watched: Watched,
+    events: mpsc::Sender<Event>,
+) -> Result<()> {
+    let mut news = links::watch().context("cannot listen to the network")?;
+    let mut interval = tokio::time::interval(TICK);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = interval.tick() => {}
+            changed = news.changed() => changed.context("cannot listen to the network")?,
+        }
+        match tokio::task::block_in_place(|| watched.look(&last)) {
+            Ok(now) if now != last => {
+                last = now.clone();
+                events.send(Event::Roster(now.0, now.1)).await.ok().context("the controller is gone")?;
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(error = format!("{error:#}"), "taken to be as it was"),
+        }
+    }
+}
+
+/// Which connections others have made to the workloads.
+pub(super) fn census(_: &Roster, _: &Network) -> Vec<InboundFlow> {
+    Vec::new()
+}
