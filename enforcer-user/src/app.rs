@@ -2,7 +2,7 @@
 
 mod flows;
 mod view;
-mod watch;
+mod workloads;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::network::{Network, Wanted};
 use crate::sources::files::FileSource;
 use crate::{http, metrics};
 use view::View;
-use watch::Watched;
+use workloads::Watched;
 
 /// How often cgroups are looked at, and classes reaped.
 const TICK: Duration = Duration::from_secs(1);
@@ -51,14 +51,14 @@ pub async fn run(config: Config) -> Result<()> {
         Wanted { interfaces: config.interfaces.clone(), uplinks: config.uplinks.clone() };
     let watched = Watched { roots, workloads, wanted };
     let last = watched.look(&(Roster::default(), Network::default()))?;
-    let start = || Controller::start(config, kernel, last.clone(), Box::new(watch::census), snapshots);
+    let start = || Controller::start(config, kernel, last.clone(), Box::new(workloads::census), snapshots);
     let (controller, applied) = tokio::task::block_in_place(start)?;
 
     let (events, queue) = mpsc::channel(QUEUE);
     let view = Arc::new(View::new(applied.clone(), counters));
     tasks.essential("controller", controller.run(queue));
     tasks.essential("clock", tick(events.clone()));
-    tasks.essential("workload watch", watch::workloads(last, watched, events.clone()));
+    tasks.essential("workload watch", workloads::watch(last, watched, events.clone()));
     tasks.essential("event reader", flows::read_events(ring, Arc::clone(&view)));
     tasks.essential("suppression watch", flows::watch_suppressed(Arc::clone(&view)));
     for (index, source) in (0..).zip(sources) {

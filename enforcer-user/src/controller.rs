@@ -375,7 +375,7 @@ fn settings(config: &Config) -> Settings {
 }
 
 /// The addresses of this node's interfaces, loopback left out.
-fn node_addresses() -> std::collections::BTreeSet<std::net::IpAddr> {
+fn node_addresses() -> BTreeSet<std::net::IpAddr> {
     let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
     interfaces
         .filter_map(|interface| {

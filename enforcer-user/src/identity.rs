@@ -227,7 +227,7 @@ mod tests {
         };
         let known = Cgroup { id: CgroupId::new(7), level: 1, path: path.clone() };
         let last = Roster {
-            workloads: vec![Identified { workload: workload.clone(), cgroup: Some(known.clone()) }],
+            workloads: vec![Identified { workload: workload.clone(), cgroup: Some(known.clone()), proxy: None }],
             ..Roster::default()
         };
         // The directory is there and is no cgroup: as good a failure as any.

@@ -22,7 +22,7 @@ impl<D: Dataplane> Controller<D> {
     /// warnings.
     pub(super) fn explain(&self, workload: &str, destination: &str) -> Result<Explanation, String> {
         let found = find::find(&self.roster, workload)?;
-        let spec = found.identified.spec().ok_or("the workload has just gone")?;
+        let spec = found.identified.spec(false).ok_or("the workload has just gone")?;
         let asker = Asker { spec: &spec, recognised: Some(found.how), enforcement: Some(self.enforcement()) };
         let reading = self.compiler.destination(&spec, destination)?;
         let mut live = self.compiler.explain_to(self.dataplane.tables(), &asker, &reading.destination);

@@ -40,11 +40,11 @@ fn workload(name: &str) -> Identified {
         labels: Labels::new(),
         enforcement: None,
         interfaces: Vec::new(),
-        addresses: std::collections::BTreeSet::new(),
+        addresses: BTreeSet::new(),
         mesh: None,
     };
     let id = CgroupId::new(name.bytes().map(u64::from).sum());
-    Identified { workload, cgroup: Some(Cgroup { id, level: 1, path }) }
+    Identified { workload, cgroup: Some(Cgroup { id, level: 1, path }), proxy: None }
 }
 
 fn located(names: &[&str]) -> (Roster, Network) {

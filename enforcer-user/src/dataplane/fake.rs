@@ -1,5 +1,6 @@
 //! Maps in memory: what the controller's tests run on.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -25,6 +26,8 @@ pub struct Fake {
     pub fail_after: Option<usize>,
     /// Whether somebody has taken the programs off.
     pub detached: bool,
+    /// Where the workloads are.
+    pub layout: Layout,
     attached: Vec<(CgroupId, PathBuf)>,
 }
 

@@ -168,7 +168,7 @@ mod tests {
             addresses: std::collections::BTreeSet::new(),
             mesh: None,
         };
-        Identified { workload, cgroup: Some(Cgroup { id: CgroupId::new(7), level: 1, path }) }
+        Identified { workload, cgroup: Some(Cgroup { id: CgroupId::new(7), level: 1, path }), proxy: None }
     }
 
     fn roster() -> Roster {

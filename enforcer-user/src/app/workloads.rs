@@ -33,7 +33,7 @@ impl Watched {
 }
 
 /// Looks whenever an interface comes or goes, and once in a while at everything else.
-pub(super) async fn workloads(
+pub(super) async fn watch(
     mut last: (Roster, Network),
     watched: Watched,
     events: mpsc::Sender<Event>,

@@ -1,0 +1,170 @@
+//! Where the workloads are in the network, as the programs read it: interfaces, network namespaces, own addresses; and the flows that
+//! began before there were programs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use anyhow::{Context as _, Result};
+use aya::Pod;
+use aya::maps::{Array, HashMap, MapData, MapError};
+use enforcer_common::addr::{Addr, Port, Protocol};
+use enforcer_common::flow::{Flow, FlowKey};
+use enforcer_common::id::ViewId;
+use enforcer_common::key::{CgroupId, InterfaceId, NetnsCookie, OwnAddressKey, PlaceWordTag};
+use enforcer_common::layout::PlaceValue;
+use enforcer_common::limits::GENERATIONS;
+use enforcer_common::names::map;
+use enforcer_common::word::{Tagged, Word};
+
+use crate::clock;
+use crate::dataplane::maps::{gone, open};
+use crate::dataplane::pin::Pins;
+
+/// Where the workloads are.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Layout {
+    /// The node's side of each workload's interfaces, and the interfaces of workloads that nobody knows.
+    pub interfaces: BTreeMap<u32, Placed>,
+    /// The node's own interfaces that are looked at.
+    pub uplinks: BTreeMap<u32, String>,
+    /// The network namespaces in which a mesh proxy from elsewhere has sockets, by their cookies.
+    pub namespaces: BTreeMap<u64, CgroupId>,
+    /// The own addresses of each workload.
+    pub addresses: BTreeMap<CgroupId, BTreeSet<IpAddr>>,
+}
+
+/// An interface of a workload.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Placed {
+    /// Its name.
+    pub name: String,
+    /// Whose it is; `None` for a workload that nobody knows.
+    pub workload: Option<CgroupId>,
+    /// Whether a mesh proxy from elsewhere has sockets behind it.
+    pub ambient: bool,
+}
+
+/// A connection that somebody has made to a workload.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct InboundFlow {
+    /// To whom.
+    pub workload: CgroupId,
+    /// TCP.
+    pub protocol: Protocol,
+    /// By whom.
+    pub remote: IpAddr,
+    /// From which port.
+    pub remote_port: u16,
+    /// To which port.
+    pub local_port: u16,
+}
+
+impl InboundFlow {
+    /// As the programs have it, heard of just now.
+    pub(super) fn entry(&self) -> (FlowKey, Flow) {
+        let (remote, port) = (Addr::from(self.remote), Port::new(self.remote_port));
+        let key = FlowKey::transport(self.protocol, remote, port, Port::new(self.local_port));
+        let second = u32::try_from(clock::since_boot()).unwrap_or(u32::MAX);
+        (key, Flow::begun_by_remote(second))
+    }
+}
+
+/// The maps that say so.
+pub struct Places {
+    interfaces: HashMap<MapData, InterfaceId, PlaceValue>,
+    namespaces: HashMap<MapData, NetnsCookie, PlaceValue>,
+    addresses: HashMap<MapData, OwnAddressKey, u64>,
+}
+
+impl Places {
+    /// Opens them.
+    pub fn open(pins: &Pins) -> Result<Self> {
+        Ok(Self {
+            interfaces: open(pins, map::INTERFACES)?,
+            namespaces: open(pins, map::NAMESPACES)?,
+            addresses: open(pins, map::ADDRESSES)?,
+        })
+    }
+
+    /// Writes what is new: before the programs of a new interface look.
+    pub fn add(&mut self, layout: &Layout) -> Result<()> {
+        for (workload, addresses) in &layout.addresses {
+            for address in addresses {
+                let key = OwnAddressKey::new(*workload, (*address).into());
+                let word = Word::new(&key, 1).raw();
+                self.addresses.insert(key, word, 0).context("cannot write to ADDRESSES")?;
+            }
+        }
+        for (index, placed) in &layout.interfaces {
+            if let Some(workload) = placed.workload {
+                let key = InterfaceId::new(*index);
+                let value = value(key, workload, placed.ambient);
+                self.interfaces.insert(key, value, 0).context("cannot write to INTERFACES")?;
+            }
+        }
+        for (cookie, workload) in &layout.namespaces {
+            let key = NetnsCookie::new(*cookie);
+            let value = value(key, *workload, true);
+            self.namespaces.insert(key, value, 0).context("cannot write to NAMESPACES")?;
+        }
+        Ok(())
+    }
+
+    /// Takes away what is no more.
+    pub fn remove(&mut self, layout: &Layout) -> Result<()> {
+        let is_own = |key: &OwnAddressKey| {
+            layout.addresses.get(&key.workload()).is_some_and(|known| known.contains(&key.addr().ip()))
+        };
+        take(&mut self.addresses, is_own).context("cannot write to ADDRESSES")?;
+        let is_placed = |key: &InterfaceId| {
+            layout.interfaces.get(&key.get()).is_some_and(|placed| placed.workload.is_some())
+        };
+        take(&mut self.interfaces, is_placed).context("cannot write to INTERFACES")?;
+        take(&mut self.namespaces, |key| layout.namespaces.contains_key(&key.get()))
+            .context("cannot write to NAMESPACES")
+    }
+}
+
+/// Removes every key that is not to be kept.
+fn take<K: Pod, V: Pod>(map: &mut HashMap<MapData, K, V>, keep: impl Fn(&K) -> bool) -> Result<()> {
+    let keys: Result<Vec<K>, MapError> = map.keys().collect();
+    let mut others = keys?.into_iter().filter(|key| !keep(key));
+    others.try_for_each(|key| gone(map.remove(&key)))
+}
+
+#[allow(clippy::cast_possible_truncation)] // the two halves
+fn value<K: Tagged + Copy>(key: K, workload: CgroupId, ambient: bool) -> PlaceValue {
+    let id = workload.get();
+    let mut index = 0;
+    [id as u32, (id >> 32) as u32, u32::from(ambient)].map(|payload| {
+        let word = Word::new(&PlaceWordTag(key, index), payload).raw();
+        index += 1;
+        word
+    })
+}
+
+/// When each view was narrowed last: the programs' own memory.
+pub struct Generations {
+    map: Array<MapData, [u64; GENERATIONS]>,
+    values: Box<[u64; GENERATIONS]>,
+}
+
+impl Generations {
+    /// Opens them, and begins: nothing that a socket remembers from before counts.
+    pub fn open(pins: &Pins) -> Result<Self> {
+        let values = Box::new([clock::since_boot_ns(); GENERATIONS]);
+        let mut generations = Self { map: open(pins, map::GENERATIONS)?, values };
+        generations.write()?;
+        Ok(generations)
+    }
+
+    /// What was decided by `view` until now is to be decided anew.
+    pub fn narrow(&mut self, view: ViewId) -> Result<()> {
+        self.values[view.get() as usize % GENERATIONS] = clock::since_boot_ns();
+        self.write()
+    }
+
+    fn write(&mut self) -> Result<()> {
+        self.map.set(0, *self.values, 0).context("cannot write to GENERATIONS")
+    }
+}
