@@ -79,19 +79,13 @@ impl Addr {
     /// 255.255.255.255
     pub const BROADCAST: Self = Self { words: [0, 0, MAPPED, 0xffff_ffff] };
 
-    /// In an IPv6 packet: `::ffff:0:0/96` or `::/96`, which exist in programs and on no link (RFC 4291 §2.5.5).
-    #[inline(always)]
-    pub const fn is_embedded_v4(&self) -> bool {
-        self.words[0] == 0 && self.words[1] == 0 && (self.words[2] == 0 || self.words[2] == MAPPED)
-    }
-
     /// `::1`
     #[inline(always)]
     pub const fn is_loopback(&self) -> bool {
         self.words[0] == 0 && self.words[1] == 0 && self.words[2] == 0 && u32::from_be(self.words[3]) == 1
     }
 
-    /// Where no packet may go that leaves a host: 0.0.0.0/8, 127.0.0.0/8, `::/96` (RFC 6890).
+    /// Where no packet may go that leaves a host: 0.0.0.0/8, 127.0.0.0/8, `::/96` with IPv4 addresses in it (RFC 6890, RFC 4291 §2.5.5.1).
     #[inline(always)]
     pub const fn is_martian(&self) -> bool {
         if self.is_v4() {

@@ -16,7 +16,7 @@ pub struct Tuple {
     pub remote_port: Port,
     /// TCP or UDP.
     pub protocol: Protocol,
-    /// The interface's index; 0 where a cgroup's program looks.
+    /// The interface's index; 0 where a cgroup's program looks, for which a verdict of any interface will do: it is this socket's.
     pub interface: u32,
 }
 
@@ -107,7 +107,7 @@ impl Judged {
         same(&self.remote, &tuple.remote)
             && self.ports == ports(tuple)
             && same(&self.local, &tuple.local)
-            && self.interface == tuple.interface
+            && (tuple.interface == 0 || self.interface == tuple.interface)
             && self.protocol == tuple.protocol.get() as u32
             && self.seal == self.sum()
     }

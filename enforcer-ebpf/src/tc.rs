@@ -39,6 +39,9 @@ pub fn enforcer_tc_out(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn enforcer_uplink(ctx: TcContext) -> i32 {
     let skb = Skb::of_interface(&ctx);
+    if established::is_allowed(skb, ETHERNET, 0) {
+        return NEXT;
+    }
     let mut packet = Packet::EMPTY;
     match sent::judge(skb, Hook::Uplink, &mut packet) {
         Sent::Passes => NEXT,

@@ -47,8 +47,7 @@ pub async fn run(config: Config) -> Result<()> {
     let admin_socket = config.admin.clone();
     let snapshots = (0..).zip(&sources).map(|(index, source)| source.snapshot(index)).collect();
     let (roots, workloads) = (config.cgroups.clone(), config.workloads.clone());
-    let wanted =
-        Wanted { interfaces: config.interfaces.clone(), uplinks: config.uplinks.clone() };
+    let wanted = Wanted { interfaces: config.interfaces.clone(), uplinks: config.uplinks.clone() };
     let watched = Watched { roots, workloads, wanted };
     let last = watched.look(&(Roster::default(), Network::default()))?;
     let start = || Controller::start(config, kernel, last.clone(), Box::new(workloads::census), snapshots);

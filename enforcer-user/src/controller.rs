@@ -337,8 +337,7 @@ impl<D: Dataplane> Controller<D> {
     /// The workloads and their mesh proxies, as the compiler takes them.
     fn specs(&self) -> Vec<WorkloadSpec> {
         let specs = |identified: &Identified| {
-            let covered =
-                identified.cgroup.as_ref().is_some_and(|cgroup| self.covered.contains(&cgroup.id));
+            let covered = identified.cgroup.as_ref().is_some_and(|cgroup| self.covered.contains(&cgroup.id));
             [identified.spec(covered), identified.proxy_spec(covered)]
         };
         self.roster.workloads.iter().flat_map(specs).flatten().collect()

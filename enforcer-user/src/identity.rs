@@ -111,13 +111,11 @@ impl Roster {
             }
         };
         let roots: Vec<Cgroup> = roots.iter().filter_map(|path| look(path)).collect();
-        let workloads = workloads
-            .iter()
-            .map(|workload| Identified {
-                cgroup: look(&workload.cgroup),
-                proxy: sidecar(workload).and_then(&mut look),
-                workload: workload.clone(),
-            });
+        let workloads = workloads.iter().map(|workload| Identified {
+            cgroup: look(&workload.cgroup),
+            proxy: sidecar(workload).and_then(&mut look),
+            workload: workload.clone(),
+        });
         let workloads: Vec<Identified> = workloads.collect();
         let there = workloads.iter().filter_map(|identified| identified.cgroup.clone());
         let attach = topmost(roots.iter().cloned().chain(there).collect());
@@ -227,7 +225,11 @@ mod tests {
         };
         let known = Cgroup { id: CgroupId::new(7), level: 1, path: path.clone() };
         let last = Roster {
-            workloads: vec![Identified { workload: workload.clone(), cgroup: Some(known.clone()), proxy: None }],
+            workloads: vec![Identified {
+                workload: workload.clone(),
+                cgroup: Some(known.clone()),
+                proxy: None,
+            }],
             ..Roster::default()
         };
         // The directory is there and is no cgroup: as good a failure as any.

@@ -64,8 +64,8 @@ fn arp(met: &Met, at: u32) -> Ruling {
 #[inline(always)]
 fn ends(met: &Met, packet: &Packet) -> Result<(), Reason> {
     let (from, to) = (packet.source, packet.destination);
-    let is_embedded = |addr: Addr| packet.is_v6 && addr.is_embedded_v4() && !addr.is_loopback();
-    if is_embedded(to) {
+    // In an IPv6 packet it would be taken for an IPv4 address.
+    if packet.is_v6 && to.is_v4() {
         return Err(Reason::Martian);
     }
     if !matches!(met.hook, Hook::Interface) {
@@ -77,7 +77,7 @@ fn ends(met: &Met, packet: &Packet) -> Result<(), Reason> {
     if met.who.is_unknown() || is_of_the_link(packet) {
         return Ok(());
     }
-    if is_embedded(from) {
+    if packet.is_v6 && from.is_v4() {
         return Err(Reason::SpoofedSource);
     }
     match places::is_own(met.who.cgroup, from) {

@@ -53,11 +53,8 @@ fn layout(network: &Network) -> Layout {
     let mut layout = Layout::default();
     for (cgroup, place) in &network.workloads {
         for interface in &place.interfaces {
-            let placed = Placed {
-                name: interface.name.clone(),
-                workload: Some(*cgroup),
-                ambient: place.ambient,
-            };
+            let placed =
+                Placed { name: interface.name.clone(), workload: Some(*cgroup), ambient: place.ambient };
             layout.interfaces.insert(interface.index, placed);
         }
         if place.ambient {

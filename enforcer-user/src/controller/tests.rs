@@ -94,7 +94,14 @@ fn config(limits: Limits) -> Config {
 const POLICY: &str = "outboundTrafficPolicy: {mode: REGISTRY_ONLY}\n";
 
 fn started(text: &str, limits: Limits) -> (Controller<Fake>, watch::Receiver<Arc<Applied>>) {
-    Controller::start(config(limits), Fake::default(), located(&["curl"]), Box::new(|_, _| Vec::new()), vec![snapshot(text)]).unwrap()
+    Controller::start(
+        config(limits),
+        Fake::default(),
+        located(&["curl"]),
+        Box::new(|_, _| Vec::new()),
+        vec![snapshot(text)],
+    )
+    .unwrap()
 }
 
 fn verdict(controller: &Controller<Fake>, destination: &str) -> String {
@@ -207,7 +214,14 @@ fn a_switch_turned_at_run_time_is_seen_and_outlives_updates_and_restarts() {
 
     let restart = |controller: Controller<Fake>, enforcement| {
         let config = Config { enforcement, ..config(Limits::default()) };
-        Controller::start(config, controller.dataplane, located(&["curl"]), Box::new(|_, _| Vec::new()), vec![snapshot(POLICY)]).unwrap()
+        Controller::start(
+            config,
+            controller.dataplane,
+            located(&["curl"]),
+            Box::new(|_, _| Vec::new()),
+            vec![snapshot(POLICY)],
+        )
+        .unwrap()
     };
     let (mut controller, applied) = restart(controller, Enforcement::Enforce);
     assert_eq!(in_force(&applied), expected("audit", "mode", true), "after a restart");

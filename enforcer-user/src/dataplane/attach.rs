@@ -13,7 +13,7 @@ use crate::dataplane::pin::{Pins, directories};
 use crate::dataplane::sys;
 
 /// What judges packets.
-const PACKETS: &str = "enforcer_skb_out";
+pub(super) const JUDGES_PACKETS: &str = "enforcer_skb_out";
 
 /// Attaches every program to the cgroup at `path`: into the pinned link when there is a living one, else by a new link. A cgroup
 /// that got only some of its programs keeps them: some checks are better than none. `between` is called before the last of them, which
@@ -30,7 +30,7 @@ pub fn attach(
     fs::create_dir_all(&links).with_context(|| format!("cannot create {}", links.display()))?;
     for loaded in programs {
         let pin = links.join(loaded.program.name);
-        if loaded.program.name == PACKETS && !pin.exists() {
+        if loaded.program.name == JUDGES_PACKETS && !pin.exists() {
             between()?;
         }
         attach_one(&pin, target.as_fd(), loaded).with_context(|| {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use crate::dataplane::attach::JUDGES_PACKETS;
 use crate::dataplane::interface;
 use crate::dataplane::pin::{directories, entries, is_abi};
 
@@ -30,13 +31,20 @@ pub fn detach(pin_dir: &Path) -> Result<DetachReport> {
 
 /// Removes the pins of one ABI.
 pub(super) fn detach_abi(abi: &Path, report: &mut DetachReport) -> Result<()> {
-    for cgroup in directories(&abi.join("links"))? {
-        report.links += remove_files(&cgroup, &mut report.pins)?;
-    }
     for directory in directories(&abi.join("interfaces"))? {
         let pins = interface::take_off(&directory)?;
         report.links += pins.len();
         report.pins.extend(pins);
+    }
+    for cgroup in directories(&abi.join("links"))? {
+        // What judges packets goes before what judges calls: else what a call may do now hangs for want of its packets.
+        let packets = cgroup.join(JUDGES_PACKETS);
+        if packets.exists() {
+            fs::remove_file(&packets).with_context(|| format!("cannot remove {}", packets.display()))?;
+            report.links += 1;
+            report.pins.push(packets);
+        }
+        report.links += remove_files(&cgroup, &mut report.pins)?;
     }
     report.maps += remove_files(&abi.join("maps"), &mut report.pins)?;
     fs::remove_dir_all(abi).with_context(|| format!("cannot remove {}", abi.display()))

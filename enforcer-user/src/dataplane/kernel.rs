@@ -14,10 +14,10 @@ use enforcer_core::policy::budget::Limits;
 use enforcer_core::policy::image::{Image, MapOp};
 
 use crate::dataplane::attach;
+use crate::dataplane::interface::{self, Target};
 use crate::dataplane::load::{self, Programs};
 use crate::dataplane::maps::Maps;
 use crate::dataplane::pin::{PinLock, Pins};
-use crate::dataplane::interface::{self, Target};
 use crate::dataplane::{Dataplane, Inbound, InboundFlow, Layout, NodeSettings, detach, probe, switch};
 
 /// Loaded programs and open maps. Dropping it changes nothing that is in force; one that was never attached takes back
@@ -74,7 +74,10 @@ fn remember(maps: &mut Maps, flows: Vec<InboundFlow>) -> Result<()> {
         }
     }
     if !flows.is_empty() {
-        tracing::info!(connections = flows.len(), "inbound connections that are older than the programs go on");
+        tracing::info!(
+            connections = flows.len(),
+            "inbound connections that are older than the programs go on"
+        );
     }
     Ok(())
 }
@@ -137,7 +140,8 @@ impl Dataplane for Kernel {
     fn place(&mut self, layout: &Layout, inbound: &Inbound<'_>) -> Result<BTreeMap<u32, String>> {
         let maps = &mut self.maps;
         maps.places.add(layout)?;
-        let workloads = layout.interfaces.iter().map(|(index, placed)| (*index, &placed.name, Side::Workload));
+        let workloads =
+            layout.interfaces.iter().map(|(index, placed)| (*index, &placed.name, Side::Workload));
         let uplinks = layout.uplinks.iter().map(|(index, name)| (*index, name, Side::Uplink));
         let mut failed = BTreeMap::new();
         let mut keep = Vec::new();

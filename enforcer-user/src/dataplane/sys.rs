@@ -204,7 +204,8 @@ pub(super) fn has_element(map: BorrowedFd<'_>, key: &[u8; 8]) -> io::Result<bool
 pub(super) fn inner_map(map: BorrowedFd<'_>, key: &[u8; 8]) -> io::Result<OwnedFd> {
     let mut value = [0_u8; 4];
     element(BPF_MAP_LOOKUP_ELEM, map, key.as_ptr() as u64, value.as_mut_ptr() as u64)?;
-    let fd = bpf(BPF_MAP_GET_FD_BY_ID, &mut MapById { map_id: u32::from_ne_bytes(value), next_id: 0, flags: 0 })?;
+    let fd =
+        bpf(BPF_MAP_GET_FD_BY_ID, &mut MapById { map_id: u32::from_ne_bytes(value), next_id: 0, flags: 0 })?;
     // SAFETY: the kernel has just given us this descriptor.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

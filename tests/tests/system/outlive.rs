@@ -46,7 +46,7 @@ fn killed_stopped_and_started_again_it_stays_until_detached() -> Result<()> {
     // Nobody is there to be asked, and it works.
     let detached = node.detach()?;
     assert_eq!(detached.code, Some(0), "{}", detached.stderr);
-    assert!(detached.stdout.contains("9 links"), "{}", detached.stdout);
+    assert!(detached.stdout.contains("11 links"), "{}", detached.stdout);
     assert_eq!(node.world().pins(), Vec::<String>::new());
     node.expect("curl", &[("tcp 192.0.2.11:443", "reached 192.0.2.11:443")]);
     let again = node.detach()?;
