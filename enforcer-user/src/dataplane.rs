@@ -1,6 +1,7 @@
 //! The kernel: loading, attaching, pinning, and the maps. The only part of the agent that knows eBPF.
 //!
-//! Everything is pinned below `<pin-dir>/v<ABI>`: `maps/<NAME>` and `links/<cgroup id>/<program>`. A link's pin keeps its
+//! Everything is pinned below `<pin-dir>/v<ABI>`: `maps/<NAME>`, `links/<cgroup id>/<program>` and
+//! `interfaces/<index>/<program>`. A link's pin keeps its
 //! program attached whatever becomes of the agent; a new agent finds the pins, loads its own programs over the same
 //! maps, and puts them into the links one by one ([`attach`]), so that no instant is without a program.
 
@@ -11,6 +12,7 @@ pub mod detach;
 #[cfg(test)]
 pub mod fake;
 pub mod flow_tables;
+pub mod interface;
 pub mod kernel;
 pub mod load;
 pub mod maps;

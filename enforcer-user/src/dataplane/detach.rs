@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use crate::dataplane::interface;
 use crate::dataplane::pin::{directories, entries, is_abi};
 
 /// What was taken off.
@@ -31,6 +32,11 @@ pub fn detach(pin_dir: &Path) -> Result<DetachReport> {
 pub(super) fn detach_abi(abi: &Path, report: &mut DetachReport) -> Result<()> {
     for cgroup in directories(&abi.join("links"))? {
         report.links += remove_files(&cgroup, &mut report.pins)?;
+    }
+    for directory in directories(&abi.join("interfaces"))? {
+        let pins = interface::take_off(&directory)?;
+        report.links += pins.len();
+        report.pins.extend(pins);
     }
     report.maps += remove_files(&abi.join("maps"), &mut report.pins)?;
     fs::remove_dir_all(abi).with_context(|| format!("cannot remove {}", abi.display()))

@@ -1,10 +1,10 @@
 //! Loading: the maps that are pinned or new ones, and the programs over them.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use anyhow::{Context as _, Result, bail};
 use aya::maps::MapInfo;
-use aya::programs::{Program, ProgramError};
+use aya::programs::{Program, ProgramError, SchedClassifier};
 use aya::{Btf, Ebpf, EbpfLoader};
 use enforcer_common::limits::{EVENTS_BYTES, HEADROOM};
 use enforcer_common::names::{
@@ -34,6 +34,34 @@ pub struct Programs {
     pub cgroup: Vec<LoadedProgram>,
     /// Those of interfaces.
     pub interface: Vec<(InterfaceProgram, OwnedFd)>,
+    /// What they came from.
+    ebpf: Ebpf,
+}
+
+impl Programs {
+    /// The descriptor of a program of interfaces.
+    pub(super) fn interface(&self, program: &InterfaceProgram) -> Result<BorrowedFd<'_>> {
+        let found = self.interface.iter().find(|(loaded, _)| loaded == program);
+        Ok(found.with_context(|| format!("{} is not loaded", program.name))?.1.as_fd())
+    }
+
+    /// The same as aya knows it, which has filters of traffic control.
+    pub(super) fn classifier(&mut self, program: &InterfaceProgram) -> Result<&mut SchedClassifier> {
+        let found = self.ebpf.program_mut(program.name);
+        let found = found.with_context(|| format!("the kernel object has no program {}", program.name))?;
+        found.try_into().with_context(|| format!("{} is no classifier", program.name))
+    }
+
+    /// Loads a program of interfaces once more: the kernel takes one program only once at a hook. What is attached stays.
+    pub(super) fn load_again(&mut self, program: &InterfaceProgram) -> Result<()> {
+        let classifier = self.classifier(program)?;
+        classifier.unload().with_context(|| format!("cannot let go of the program {}", program.name))?;
+        let fd = load_program(&mut self.ebpf, program.name)?;
+        let mut loaded = self.interface.iter_mut();
+        let place = loaded.find(|(loaded, _)| loaded == program);
+        place.with_context(|| format!("{} is not loaded", program.name))?.1 = fd;
+        Ok(())
+    }
 }
 
 /// Loads all programs over the pinned maps; maps that are not there yet are made and pinned. On failure nothing is
@@ -59,7 +87,7 @@ pub(super) fn unpin_maps(pins: &Pins) {
     for name in map::ALL {
         let _ = std::fs::remove_file(pins.map(name));
     }
-    for directory in [pins.maps().as_path(), &pins.all_links(), pins.abi()] {
+    for directory in [pins.maps().as_path(), &pins.all_links(), &pins.all_interfaces(), pins.abi()] {
         let _ = std::fs::remove_dir(directory);
     }
 }
@@ -84,7 +112,8 @@ fn load_programs(pins: &Pins, limits: &Limits) -> Result<Programs> {
     let cgroup = cgroup.collect::<Result<_>>()?;
     let interface =
         INTERFACE_PROGRAMS.iter().map(|program| Ok((*program, load_program(&mut ebpf, program.name)?)));
-    Ok(Programs { cgroup, interface: interface.collect::<Result<_>>()? })
+    let interface = interface.collect::<Result<_>>()?;
+    Ok(Programs { cgroup, interface, ebpf })
 }
 
 fn load_program(ebpf: &mut Ebpf, name: &str) -> Result<OwnedFd> {

@@ -42,6 +42,16 @@ impl Pins {
         self.abi.join("links")
     }
 
+    /// What is pinned for one interface.
+    pub fn interface(&self, index: u32) -> PathBuf {
+        self.all_interfaces().join(index.to_string())
+    }
+
+    /// All interfaces: a directory for each, by its index.
+    pub fn all_interfaces(&self) -> PathBuf {
+        self.abi.join("interfaces")
+    }
+
     /// This ABI's directory.
     pub fn abi(&self) -> &Path {
         &self.abi
@@ -55,7 +65,7 @@ impl Pins {
 
     /// Makes the directories.
     pub fn create(&self) -> Result<()> {
-        for directory in [self.maps(), self.all_links()] {
+        for directory in [self.maps(), self.all_links(), self.all_interfaces()] {
             fs::create_dir_all(&directory)
                 .with_context(|| format!("cannot create {} in the bpffs", directory.display()))?;
         }

@@ -18,9 +18,19 @@ const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const BPF_PROG_QUERY: libc::c_int = 16;
 const BPF_LINK_CREATE: libc::c_int = 28;
 const BPF_LINK_UPDATE: libc::c_int = 29;
+const BPF_LINK_DETACH: libc::c_int = 34;
 
 /// `BPF_MAP_TYPE_LRU_HASH`
 const LRU_HASH: u32 = 9;
+
+/// `BPF_PROG_TYPE_SCHED_CLS`; no link has this number that is pinned for an interface.
+const PROG_TYPE_SCHED_CLS: u32 = 3;
+/// `BPF_LINK_TYPE_TCX`
+const LINK_TYPE_TCX: u32 = 11;
+/// With no other program named, before all of them.
+const BPF_F_BEFORE: u32 = 1 << 3;
+/// A hook takes no more.
+const MOST_PROGRAMS: usize = 64;
 
 /// The first fields of `union bpf_attr` for `BPF_MAP_CREATE`.
 #[repr(C)]
@@ -49,6 +59,7 @@ struct Element {
 #[repr(C)]
 struct LinkCreate {
     prog_fd: u32,
+    /// Or an interface's index.
     target_fd: u32,
     attach_type: u32,
     flags: u32,
@@ -61,6 +72,12 @@ struct LinkUpdate {
     new_prog_fd: u32,
     flags: u32,
     old_prog_fd: u32,
+}
+
+/// ... for `BPF_LINK_DETACH`.
+#[repr(C)]
+struct LinkDetach {
+    link_fd: u32,
 }
 
 /// ... for `BPF_OBJ_PIN` and `BPF_OBJ_GET`.
@@ -91,13 +108,15 @@ struct ProgLoad {
 /// ... for `BPF_PROG_QUERY`.
 #[repr(C)]
 struct ProgQuery {
-    target_fd: u32,
+    target: u32,
     attach_type: u32,
     query_flags: u32,
     attach_flags: u32,
     prog_ids: u64,
     prog_cnt: u32,
     padding: u32,
+    prog_attach_flags: u64,
+    link_ids: u64,
 }
 
 /// ... for `BPF_OBJ_GET_INFO_BY_FD`.
@@ -108,10 +127,10 @@ struct GetInfo {
     info: u64,
 }
 
-/// `struct bpf_link_info` of a cgroup's link.
+/// `struct bpf_link_info` of a cgroup's link. Of every link and program the first two are the same.
 #[repr(C)]
 #[derive(Default)]
-struct CgroupLinkInfo {
+struct Info {
     kind: u32,
     id: u32,
     prog_id: u32,
@@ -215,28 +234,83 @@ pub(super) fn knows_link(program: BorrowedFd<'_>, attach_type: u32) -> io::Resul
 
 /// The ids of the programs that are attached to the cgroup `target` itself.
 pub(super) fn attached_programs(target: BorrowedFd<'_>, attach_type: u32) -> io::Result<Vec<u32>> {
-    // A cgroup takes 64 programs at each hook.
-    let mut ids = [0_u32; 64];
+    // Kernels before 6.6 know no ids of links here, and refuse a place for them.
+    let mut programs = [0; MOST_PROGRAMS];
+    let count = query(number(target), attach_type, &mut programs, None)?;
+    Ok(programs.into_iter().take(count).collect())
+}
+
+/// A program at a TCX hook, and the link that keeps it there; 0 when it is there without one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Attached {
+    pub(super) program: u32,
+    pub(super) link: u32,
+}
+
+/// What is attached to an interface at a TCX hook, in the order in which it runs; nothing when there is no such interface.
+pub(super) fn attached_to_interface(index: u32, attach_type: u32) -> io::Result<Vec<Attached>> {
+    let (mut programs, mut links) = ([0; MOST_PROGRAMS], [0; MOST_PROGRAMS]);
+    let count = match query(index, attach_type, &mut programs, Some(&mut links)) {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV)) => 0,
+        count => count?,
+    };
+    let attached = programs.into_iter().zip(links).map(|(program, link)| Attached { program, link });
+    Ok(attached.take(count).collect())
+}
+
+fn query(
+    target: u32,
+    attach_type: u32,
+    programs: &mut [u32; MOST_PROGRAMS],
+    links: Option<&mut [u32; MOST_PROGRAMS]>,
+) -> io::Result<usize> {
     let mut attr = ProgQuery {
-        target_fd: number(target),
+        target,
         attach_type,
         query_flags: 0,
         attach_flags: 0,
-        prog_ids: ids.as_mut_ptr() as u64,
+        prog_ids: programs.as_mut_ptr() as u64,
         prog_cnt: 64,
         padding: 0,
+        prog_attach_flags: 0,
+        link_ids: links.map_or(0, |links| links.as_mut_ptr() as u64),
     };
     bpf(BPF_PROG_QUERY, &mut attr)?;
-    Ok(ids.into_iter().take(attr.prog_cnt as usize).collect())
+    Ok(attr.prog_cnt as usize)
 }
 
 /// The id of the cgroup that `link` is attached to; 0 when that has gone.
 pub(super) fn cgroup_of(link: BorrowedFd<'_>) -> io::Result<u64> {
-    let mut info = CgroupLinkInfo::default();
-    let info_len = u32::try_from(size_of::<CgroupLinkInfo>()).unwrap_or(u32::MAX);
+    info(link).map(|info| info.cgroup_id)
+}
+
+/// What is pinned for an interface.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum PinnedObject {
+    /// A TCX link, by its id.
+    Link(u32),
+    /// A classifier, by its id.
+    Program(u32),
+    /// Neither.
+    Other,
+}
+
+/// Tells what `object` is.
+pub(super) fn identify(object: BorrowedFd<'_>) -> io::Result<PinnedObject> {
+    let info = info(object)?;
+    Ok(match info.kind {
+        LINK_TYPE_TCX => PinnedObject::Link(info.id),
+        PROG_TYPE_SCHED_CLS => PinnedObject::Program(info.id),
+        _ => PinnedObject::Other,
+    })
+}
+
+fn info(object: BorrowedFd<'_>) -> io::Result<Info> {
+    let mut info = Info::default();
+    let info_len = u32::try_from(size_of::<Info>()).unwrap_or(u32::MAX);
     let pointer = std::ptr::from_mut(&mut info) as u64;
-    bpf(BPF_OBJ_GET_INFO_BY_FD, &mut GetInfo { bpf_fd: number(link), info_len, info: pointer })?;
-    Ok(info.cgroup_id)
+    bpf(BPF_OBJ_GET_INFO_BY_FD, &mut GetInfo { bpf_fd: number(object), info_len, info: pointer })?;
+    Ok(info)
 }
 
 /// Attaches `program` to `target` (a cgroup's directory).
@@ -245,7 +319,19 @@ pub(super) fn link_create(
     target: BorrowedFd<'_>,
     attach_type: u32,
 ) -> io::Result<OwnedFd> {
-    let mut attr = LinkCreate { prog_fd: number(program), target_fd: number(target), attach_type, flags: 0 };
+    create(LinkCreate { prog_fd: number(program), target_fd: number(target), attach_type, flags: 0 })
+}
+
+/// Attaches `program` to an interface at a TCX hook, before all that is there.
+pub(super) fn link_create_first(
+    program: BorrowedFd<'_>,
+    index: u32,
+    attach_type: u32,
+) -> io::Result<OwnedFd> {
+    create(LinkCreate { prog_fd: number(program), target_fd: index, attach_type, flags: BPF_F_BEFORE })
+}
+
+fn create(mut attr: LinkCreate) -> io::Result<OwnedFd> {
     let fd = bpf(BPF_LINK_CREATE, &mut attr)?;
     // SAFETY: the kernel has just given us this descriptor.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
@@ -256,6 +342,11 @@ pub(super) fn link_update(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::
     let mut attr =
         LinkUpdate { link_fd: number(link), new_prog_fd: number(program), flags: 0, old_prog_fd: 0 };
     bpf(BPF_LINK_UPDATE, &mut attr).map(drop)
+}
+
+/// Takes the program of `link` off now; without its last pin it would go a little later.
+pub(super) fn link_detach(link: BorrowedFd<'_>) -> io::Result<()> {
+    bpf(BPF_LINK_DETACH, &mut LinkDetach { link_fd: number(link) }).map(drop)
 }
 
 /// Pins a map, program or link at `path` in a bpffs.

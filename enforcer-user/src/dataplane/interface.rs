@@ -1,0 +1,102 @@
+//! Programs on network interfaces: pinned, replaced in place, before all others.
+//!
+//! The interfaces are those of the network namespace that the calling thread is in.
+
+mod order;
+mod tcx;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use enforcer_common::names::{Direction, INTERFACE_PROGRAMS, InterfaceProgram, Side};
+
+use crate::dataplane::load::Programs;
+use crate::dataplane::pin::{Pins, directories, entries};
+use crate::dataplane::sys::{self, PinnedObject};
+
+pub use order::{Order, order, restore_order};
+
+/// An interface that gets programs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Target {
+    /// Its number.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// Which programs it gets.
+    pub side: Side,
+}
+
+/// Attaches to an interface what belongs there, or replaces in place what an earlier agent has attached.
+///
+/// `between` is called after the program that records what a workload receives is there and before the one that judges what it
+/// sends, unless that was there before: what was allowed until now must be recorded before it is judged. When it fails, the
+/// interface has no judge.
+pub fn attach(
+    pins: &Pins,
+    target: &Target,
+    programs: &mut Programs,
+    between: &mut dyn FnMut() -> Result<()>,
+) -> Result<()> {
+    let directory = pins.interface(target.index);
+    fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
+    for program in of_side(target.side) {
+        let pin = directory.join(program.name);
+        let failed = || format!("cannot attach {} to the interface {}", program.name, target.name);
+        let living = tcx::living(&pin, target.index, program).with_context(failed)?;
+        if living.is_none() && program.direction == Direction::Ingress {
+            between()?;
+        }
+        let loaded = programs.interface(program)?;
+        tcx::attach(&pin, target.index, program, loaded, living).with_context(failed)?;
+    }
+    Ok(())
+}
+
+/// Takes the programs off all interfaces but these. Returns the numbers of those that had some.
+pub fn detach_others(pins: &Pins, keep: &[u32]) -> Result<Vec<u32>> {
+    let mut others = Vec::new();
+    for directory in directories(&pins.all_interfaces())? {
+        let index = index(&directory);
+        if index.is_some_and(|index| keep.contains(&index)) {
+            continue;
+        }
+        take_off(&directory)?;
+        fs::remove_dir(&directory).with_context(|| format!("cannot remove {}", directory.display()))?;
+        others.extend(index);
+    }
+    Ok(others)
+}
+
+/// Takes off what is pinned for the interface of this directory. Returns the pins that are gone.
+pub(super) fn take_off(directory: &Path) -> Result<Vec<PathBuf>> {
+    let pins = entries(directory)?;
+    for pin in &pins {
+        let taken = take_off_one(pin).and_then(|()| fs::remove_file(pin));
+        taken.with_context(|| format!("cannot take off {}", pin.display()))?;
+    }
+    Ok(pins)
+}
+
+fn take_off_one(pin: &Path) -> io::Result<()> {
+    let object = sys::get(pin)?;
+    match sys::identify(object.as_fd())? {
+        PinnedObject::Link(_) => sys::link_detach(object.as_fd()),
+        PinnedObject::Program(_) | PinnedObject::Other => Ok(()),
+    }
+}
+
+/// The programs of a side, in the order in which they are attached.
+fn of_side(side: Side) -> impl Iterator<Item = &'static InterfaceProgram> {
+    INTERFACE_PROGRAMS.iter().filter(move |program| program.side == side)
+}
+
+/// The interface that a directory is named after.
+fn index(directory: &Path) -> Option<u32> {
+    directory.file_name()?.to_str()?.parse().ok()
+}
