@@ -17,6 +17,7 @@ use enforcer_common::names::{Direction, INTERFACE_PROGRAMS, InterfaceProgram, Si
 
 use crate::dataplane::load::Programs;
 use crate::dataplane::pin::{Pins, directories, entries};
+use crate::dataplane::sys::{self, PinnedObject};
 
 pub use order::{Order, order, restore_order};
 
@@ -76,9 +77,18 @@ pub fn detach_others(pins: &Pins, keep: &[u32]) -> Result<Vec<u32>> {
 pub(super) fn take_off(directory: &Path) -> Result<Vec<PathBuf>> {
     let pins = entries(directory)?;
     for pin in &pins {
-        fs::remove_file(pin).with_context(|| format!("cannot remove {}", pin.display()))?;
+        let taken = take_off_one(pin).and_then(|()| fs::remove_file(pin));
+        taken.with_context(|| format!("cannot take off {}", pin.display()))?;
     }
     Ok(pins)
+}
+
+fn take_off_one(pin: &Path) -> io::Result<()> {
+    let object = sys::get(pin)?;
+    match sys::identify(object.as_fd())? {
+        PinnedObject::Link(_) => sys::link_detach(object.as_fd()),
+        PinnedObject::Program(_) | PinnedObject::Other => Ok(()),
+    }
 }
 
 /// The programs of a side, in the order in which they are attached.

@@ -1,10 +1,13 @@
 //! Whether our programs are the first on an interface, and making them so again.
 
+use std::os::fd::AsFd as _;
+
 use anyhow::{Context as _, Result};
 
 use super::{Target, of_side, tcx};
 use crate::dataplane::load::Programs;
 use crate::dataplane::pin::Pins;
+use crate::dataplane::sys;
 
 /// Where our programs are among those of an interface.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -52,6 +55,7 @@ pub fn restore_order(pins: &Pins, target: &Target, programs: &mut Programs) -> R
             }
             done => done,
         }
+        .and_then(|()| sys::link_detach(link.fd.as_fd()))
         .with_context(failed)?;
     }
     Ok(())

@@ -17,7 +17,7 @@ const TCX_EGRESS: u32 = 47;
 /// A pinned link and what it is called.
 #[derive(Debug)]
 pub(super) struct Link {
-    fd: OwnedFd,
+    pub(super) fd: OwnedFd,
     pub(super) id: u32,
 }
 
@@ -80,7 +80,8 @@ pub(super) fn pin_over(object: BorrowedFd<'_>, pin: &Path) -> io::Result<()> {
     fs::rename(&beside, pin)
 }
 
-fn hook(program: &InterfaceProgram) -> u32 {
+/// `enum bpf_attach_type` of where a program belongs.
+pub(super) fn hook(program: &InterfaceProgram) -> u32 {
     match program.direction {
         Direction::Ingress => TCX_INGRESS,
         Direction::Egress => TCX_EGRESS,
