@@ -75,9 +75,11 @@ pub struct Packet {
     pub port: Port,
     /// Has IPv4 options or IPv6 extension headers.
     pub extended: bool,
+    /// Has one extension header, for every hop.
+    pub is_hop_by_hop_only: bool,
     /// IPv6.
     pub is_v6: bool,
-    pad: [u8; 6],
+    pad: [u8; 5],
 }
 
 const _: () = assert!(size_of::<Packet>() == 72);
@@ -100,8 +102,9 @@ impl Packet {
         source_port: Port::ANY,
         port: Port::ANY,
         extended: false,
+        is_hop_by_hop_only: false,
         is_v6: false,
-        pad: [0; 6],
+        pad: [0; 5],
     };
 
     /// TCP's flags.

@@ -11,7 +11,7 @@ use enforcer_common::event::{Asked, Asker, Hook};
 use enforcer_common::judged::Decided;
 use enforcer_common::key::CgroupId;
 use enforcer_common::mode::Enforcement;
-use enforcer_common::packet::Packet;
+use enforcer_common::packet::{Packet, Part};
 use enforcer_common::reason::Reason;
 use enforcer_common::verdict::{Action, Backend, Verdict};
 
@@ -57,6 +57,9 @@ pub fn judge(skb: Skb, hook: Hook, packet: &mut Packet) -> Sent {
     };
     let met = Met { skb, hook, who };
     let ruling = if trusted { rule(&met, packet) } else { Ruling::deny(Reason::TableFault) };
+    if ruling.action == Action::Deny && packet.part == Part::First {
+        after::forget_fragments(&met, packet);
+    }
     let enforcement = who.enforcement();
     if enforcement == Enforcement::Off {
         return Sent::Passes;

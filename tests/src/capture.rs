@@ -202,6 +202,26 @@ pub fn destination(frame: &[u8]) -> Option<IpAddr> {
 }
 
 /// A packet socket that receives what the interface receives, not what it sends.
+/// Sends frames by an interface as they are.
+#[derive(Debug)]
+pub struct Sender {
+    socket: Socket,
+    to: SockAddr,
+}
+
+impl Sender {
+    pub(crate) fn new(at: &Point<'_>) -> Result<Self> {
+        let (socket, index) = open(at)?;
+        let to = packet::link(index, ethertype::IPV4, BROADCAST)?;
+        Ok(Self { socket, to })
+    }
+
+    /// Sends one.
+    pub fn send(&self, frame: &[u8]) -> Result<()> {
+        self.socket.send_to(frame, &self.to).map(drop).context("sending a frame")
+    }
+}
+
 fn listen(at: &Point<'_>, kind: u16) -> Result<(Socket, u32)> {
     let (socket, index) = open(at)?;
     let on = 1_i32.to_ne_bytes();

@@ -19,7 +19,7 @@ use anyhow::{Context as _, Result, bail};
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
 
-use crate::capture::{Capture, Point, within};
+use crate::capture::{Capture, Point, Sender, within};
 use crate::frame::Mac;
 use crate::node::PODS;
 use crate::sys::{self, Wall};
@@ -291,6 +291,23 @@ impl World {
             &Point { network: &here, interface: &pod.interface() },
             &Point { network: &there, interface: "eth0" },
         )
+    }
+
+    /// Sends frames as the pod would.
+    pub fn sender(&self, name: &str) -> Result<Sender> {
+        let there = File::open(self.pod(name)?.network()).context("opening a pod's network")?;
+        Sender::new(&Point { network: &there, interface: "eth0" })
+    }
+
+    /// The number of the host side of a pod's interface, in the node's namespace.
+    pub fn host_index(&self, name: &str) -> Result<u32> {
+        let interface = self.pod(name)?.interface();
+        within(&self.network()?, || if_nametoindex(interface.as_str()).context("finding an interface"))
+    }
+
+    /// Does something in the node's network namespace.
+    pub fn on_node<T: Send>(&self, act: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        within(&self.network()?, act)
     }
 }
 

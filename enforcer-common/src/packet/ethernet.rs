@@ -62,8 +62,8 @@ pub struct Arp {
     pub sender: Addr,
 }
 
-/// The most that an ARP message and its padding have: a frame of 60 bytes is the shortest on a wire.
-const ARP_MOST: u32 = 46;
+/// The most that an ARP message and its padding have: frames are padded to 60 bytes.
+const ARP_MOST: u32 = 60;
 
 impl Arp {
     /// Reads the message that begins at `at`: Ethernet over IPv4, a request or a reply, and nothing behind it but padding.

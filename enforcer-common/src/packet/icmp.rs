@@ -1,7 +1,7 @@
 //! `docs/packets.md` §6: ICMP (RFC 792, RFC 4443) and the packet that an error quotes.
 
 use crate::addr::{Addr, Port, Protocol};
-use crate::packet::{Frame, Packet, v4, v6, word};
+use crate::packet::{Frame, Packet, Part, v4, v6, word};
 use crate::reason::Reason;
 
 /// What a message is for.
@@ -44,6 +44,11 @@ pub(super) fn message<F: Frame>(frame: &F, packet: &mut Packet) -> Result<(), Re
 /// What this message is for; [`Icmp::Other`] also for one that is not as its kind has to be.
 #[inline(always)]
 pub const fn icmp(packet: &Packet) -> Icmp {
+    // Of the first part of an error, or of what is for neighbours, it cannot be known how long it is.
+    let is_whole = matches!(packet.part, Part::Whole);
+    if !is_whole && !matches!((packet.is_v6, packet.flags), (false, 0 | 8) | (true, 128 | 129)) {
+        return Icmp::Other;
+    }
     if packet.is_v6 { of_v6(packet) } else { of_v4(packet) }
 }
 
@@ -64,7 +69,7 @@ const fn of_v6(packet: &Packet) -> Icmp {
         (129, 0) => Icmp::EchoReply,
         (1..=4, _) if packet.end - packet.network <= LONGEST_V6 => Icmp::Error,
         (133 | 135 | 136, 0) if is_of_neighbour(packet) => Icmp::Neighbour,
-        (131 | 132 | 143, _) if packet.hop_limit == 1 => Icmp::Listener,
+        (131 | 132 | 143, _) if is_of_listener(packet) => Icmp::Listener,
         _ => Icmp::Other,
     }
 }
@@ -73,6 +78,11 @@ const fn of_v6(packet: &Packet) -> Icmp {
 #[inline(always)]
 pub(crate) const fn is_of_neighbour(packet: &Packet) -> bool {
     packet.hop_limit == 255 && !packet.extended && packet.end - packet.transport <= LONGEST_NEIGHBOUR
+}
+
+/// Who listens is told to the link alone, with a hop-by-hop header for its routers (RFC 3810 §5).
+const fn is_of_listener(packet: &Packet) -> bool {
+    packet.hop_limit == 1 && (!packet.extended || packet.is_hop_by_hop_only)
 }
 
 /// The flow of the packet that an error quotes, as its sender had it.

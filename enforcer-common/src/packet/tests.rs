@@ -237,7 +237,7 @@ fn arp_says_who_speaks_and_carries_nothing_else() {
     let parsed = Arp::parse(&Bytes(message.clone()), 0).unwrap();
     assert_eq!(parsed.sender.ip(), IpAddr::from([10, 0, 0, 1]));
     let mut padded = message.clone();
-    padded.resize(46, 0);
+    padded.resize(60, 0);
     assert!(Arp::parse(&Bytes(padded.clone()), 0).is_ok());
     padded.push(0);
     assert_eq!(Arp::parse(&Bytes(padded), 0), Err(Reason::Malformed));

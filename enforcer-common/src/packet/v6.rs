@@ -54,6 +54,7 @@ fn extensions<F: Frame>(frame: &F, first: u8, packet: &mut Packet) -> Result<u8,
         if !is_extension(next) {
             return Ok(next);
         }
+        packet.is_hop_by_hop_only = !packet.extended && next == HOP_BY_HOP;
         packet.extended = true;
         let mut extension = [0; 8];
         if packet.end - packet.transport < 8 || !frame.load(packet.transport, &mut extension) {
@@ -88,6 +89,7 @@ fn fragment(extension: &[u8; 8], packet: &mut Packet) -> Result<u8, Reason> {
     let offset = (field >> 3) as u32;
     packet.transport += 8;
     packet.identification = word(extension, 4);
+    packet.protocol = Protocol::new(extension[0]);
     if is_extension(extension[0]) {
         return Err(Reason::ExtensionHeaders);
     }

@@ -30,8 +30,8 @@ pub fn settle(met: &Met, packet: &Packet, facts: &mut Facts, ruling: Ruling) -> 
     if is_answer && ruling.reason == Reason::NotRegistered {
         ruling.reason = Reason::NoFlow;
     }
-    if packet.part == Part::First {
-        remember_fragments(met, packet, facts, ruling.action);
+    if packet.part == Part::First && ruling.action != Action::Deny {
+        flows::set(met.who.cgroup, &fragments(packet), Flow::begun_here(facts.second));
     }
     if packet.protocol == Protocol::TCP || packet.protocol == Protocol::UDP {
         ruling.is_told = settle_flow(met, packet, facts, ruling.action);
@@ -55,16 +55,15 @@ fn grace(facts: &mut Facts, ruling: Ruling) -> Ruling {
     Ruling { action: Action::Deny, reason: Reason::NoBackend, ..ruling }
 }
 
-/// What was decided over the first fragment is decided over the later ones.
+/// What was decided over the first fragment is decided over the later ones, until another first one is denied.
+#[inline(never)] // a stack of its own
+pub fn forget_fragments(met: &Met, packet: &Packet) {
+    flows::remove(met.who.cgroup, &fragments(packet));
+}
+
 #[inline(always)]
-fn remember_fragments(met: &Met, packet: &Packet, facts: &Facts, action: Action) {
-    let key = FlowKey::fragment(packet.protocol, packet.destination, packet.identification);
-    match action {
-        Action::Deny => flows::remove(met.who.cgroup, &key),
-        Action::Allow | Action::Translate => {
-            flows::set(met.who.cgroup, &key, Flow::begun_here(facts.second));
-        }
-    }
+const fn fragments(packet: &Packet) -> FlowKey {
+    FlowKey::fragment(packet.protocol, packet.destination, packet.identification)
 }
 
 /// What was decided over a flow; whether somebody has been told before: by the programs of socket calls, or over an earlier packet.

@@ -27,9 +27,15 @@ pub fn look(met: &Met, packet: &Packet, facts: &mut Facts) -> Ruling {
         }
         Icmp::Error => error(met, packet, facts),
         Icmp::Neighbour => neighbour(who, packet, facts.second),
-        Icmp::Listener if packet.destination.is_link_multicast() => Ruling::allow(Reason::LinkControl),
+        Icmp::Listener if is_listener_on_link(packet) => Ruling::allow(Reason::LinkControl),
         Icmp::Listener | Icmp::Other => Ruling::deny(Reason::IcmpType),
     }
+}
+
+#[inline(always)]
+fn is_listener_on_link(packet: &Packet) -> bool {
+    packet.destination.is_link_multicast()
+        && (packet.source.is_link_local() || packet.source.is_unspecified())
 }
 
 #[inline(always)]

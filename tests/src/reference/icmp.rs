@@ -13,6 +13,7 @@ const LONGEST_DISCOVERY: usize = 128;
 
 pub(super) fn ruling(model: &Model, packet: &Packet, kind: u8, code: u8, body: &[u8]) -> Spoken<Ruling> {
     match (packet.protocol, kind) {
+        (1, 8 | 0) | (58, 128 | 129) if code != 0 => Err(deny("icmp_type")),
         (1, 8) | (58, 128) => Ok(registry::ask_any_port(model, packet.destination)),
         (1, 0) | (58, 129) => Err(deny("no_flow")),
         (1, 3 | 11 | 12) | (58, 1..=4) => error(model, packet, body),
@@ -96,8 +97,7 @@ fn quote_v6(bytes: &[u8]) -> Option<Quote> {
 
 fn has_ports_or_is_echo(quote: &Quote, icmp: u8, echo_request: u8) -> bool {
     match quote.protocol {
-        6 | 17 => quote.payload.len() >= 4,
-        // In doubt: all eight bytes of it.
+        6 | 17 => quote.payload.len() >= 8,
         protocol if protocol == icmp => quote.payload.len() >= 8 && quote.payload[0] == echo_request,
         _ => false,
     }

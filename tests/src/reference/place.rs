@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::transport::Transport;
-use super::{Model, Packet, Protocol, Spoken, deny, registry};
+use super::{Model, Packet, Part, Protocol, Spoken, deny, registry};
 
 pub(super) fn source(model: &Model, packet: &Packet, transport: &Transport) -> Spoken<()> {
     if model.own.contains(&packet.source) || beside(packet) {
@@ -18,6 +18,7 @@ pub(super) fn source(model: &Model, packet: &Packet, transport: &Transport) -> S
         Transport::Udp { source_port, destination_port } => {
             packet.source == IpAddr::V4(Ipv4Addr::UNSPECIFIED)
                 && packet.destination == IpAddr::V4(Ipv4Addr::BROADCAST)
+                && packet.part == Part::Whole
                 && *source_port == 68
                 && *destination_port == 67
                 && registry::exempt(model, packet.destination, Protocol::Udp, 67)

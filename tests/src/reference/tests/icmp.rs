@@ -91,11 +91,11 @@ fn errors_go_to_who_sent_what_they_quote() {
 #[test]
 fn errors_quote_enough() {
     // The rest of the quoted packet may be missing.
-    allowed("related", &about(3, &received()[..24]));
-    denied("no_flow", &about(3, &received()[..23]));
+    allowed("related", &about(3, &received()[..28]));
+    denied("no_flow", &about(3, &received()[..27]));
     denied("no_flow", &about(3, &[]));
-    allowed("related", &about6(1, &received6()[..44]));
-    denied("no_flow", &about6(1, &received6()[..43]));
+    allowed("related", &about6(1, &received6()[..48]));
+    denied("no_flow", &about6(1, &received6()[..47]));
     // Options come before the ports.
     let options = ipv4(ip4(SHOP), ip4(OWN), 6, &[1; 4], &tcp(443, 40_000, ACK, &[]));
     allowed("related", &about(3, &options));
