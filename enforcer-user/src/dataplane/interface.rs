@@ -1,7 +1,9 @@
 //! Programs on network interfaces: pinned, replaced in place, before all others.
 //!
+//! By links where the kernel has them for interfaces ([`tcx`]), else by filters ([`clsact`]).
 //! The interfaces are those of the network namespace that the calling thread is in.
 
+mod clsact;
 mod order;
 mod tcx;
 #[cfg(test)]
@@ -43,17 +45,50 @@ pub fn attach(
     programs: &mut Programs,
     between: &mut dyn FnMut() -> Result<()>,
 ) -> Result<()> {
+    attach_by(Mechanism::of_kernel()?, pins, target, programs, between)
+}
+
+/// What keeps a program on an interface.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Mechanism {
+    Tcx,
+    Clsact,
+}
+
+impl Mechanism {
+    fn of_kernel() -> Result<Self> {
+        let knows_tcx = tcx::is_known().context("cannot tell whether the kernel has TCX links")?;
+        Ok(if knows_tcx { Self::Tcx } else { Self::Clsact })
+    }
+}
+
+fn attach_by(
+    mechanism: Mechanism,
+    pins: &Pins,
+    target: &Target,
+    programs: &mut Programs,
+    between: &mut dyn FnMut() -> Result<()>,
+) -> Result<()> {
     let directory = pins.interface(target.index);
     fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
     for program in of_side(target.side) {
         let pin = directory.join(program.name);
         let failed = || format!("cannot attach {} to the interface {}", program.name, target.name);
-        let living = tcx::living(&pin, target.index, program).with_context(failed)?;
-        if living.is_none() && program.direction == Direction::Ingress {
+        let was_there = match mechanism {
+            Mechanism::Tcx => tcx::living(&pin, target.index, program).map(|link| link.is_some()),
+            Mechanism::Clsact => clsact::is_attached(&pin, target.index, program.direction),
+        };
+        if !was_there.with_context(failed)? && program.direction == Direction::Ingress {
             between()?;
         }
-        let loaded = programs.interface(program)?;
-        tcx::attach(&pin, target.index, program, loaded, living).with_context(failed)?;
+        match mechanism {
+            Mechanism::Tcx => {
+                tcx::attach(&pin, target.index, program, programs.interface(program)?).with_context(failed)?
+            }
+            Mechanism::Clsact => {
+                clsact::attach(&pin, target.index, program, programs).with_context(failed)?;
+            }
+        }
     }
     Ok(())
 }
@@ -77,17 +112,18 @@ pub fn detach_others(pins: &Pins, keep: &[u32]) -> Result<Vec<u32>> {
 pub(super) fn take_off(directory: &Path) -> Result<Vec<PathBuf>> {
     let pins = entries(directory)?;
     for pin in &pins {
-        let taken = take_off_one(pin).and_then(|()| fs::remove_file(pin));
+        let taken = take_off_one(pin, index(directory)).and_then(|()| fs::remove_file(pin));
         taken.with_context(|| format!("cannot take off {}", pin.display()))?;
     }
     Ok(pins)
 }
 
-fn take_off_one(pin: &Path) -> io::Result<()> {
+fn take_off_one(pin: &Path, index: Option<u32>) -> io::Result<()> {
     let object = sys::get(pin)?;
-    match sys::identify(object.as_fd())? {
-        PinnedObject::Link(_) => sys::link_detach(object.as_fd()),
-        PinnedObject::Program(_) | PinnedObject::Other => Ok(()),
+    match (sys::identify(object.as_fd())?, index) {
+        (PinnedObject::Link(_), _) => sys::link_detach(object.as_fd()),
+        (PinnedObject::Program(id), Some(index)) => clsact::take_off(id, index),
+        (PinnedObject::Program(_), None) | (PinnedObject::Other, _) => Ok(()),
     }
 }
 

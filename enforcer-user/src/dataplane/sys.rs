@@ -27,7 +27,7 @@ const BPF_LINK_DETACH: libc::c_int = 34;
 const LRU_HASH: u32 = 9;
 
 /// `BPF_PROG_TYPE_SCHED_CLS`; no link has this number that is pinned for an interface.
-const PROG_TYPE_SCHED_CLS: u32 = 3;
+pub(super) const PROG_TYPE_SCHED_CLS: u32 = 3;
 /// `BPF_LINK_TYPE_TCX`
 const LINK_TYPE_TCX: u32 = 11;
 /// With no other program named, before all of them.

@@ -4,7 +4,7 @@ use std::os::fd::AsFd as _;
 
 use anyhow::{Context as _, Result};
 
-use super::{Target, of_side, tcx};
+use super::{Target, clsact, of_side, tcx};
 use crate::dataplane::load::Programs;
 use crate::dataplane::pin::Pins;
 use crate::dataplane::sys;
@@ -12,7 +12,7 @@ use crate::dataplane::sys;
 /// Where our programs are among those of an interface.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Order {
-    /// Before all others.
+    /// Before all others; or there by filters, of which only the presence is known.
     First,
     /// Behind these, by their ids.
     Behind(Vec<u32>),
@@ -26,6 +26,9 @@ pub fn order(pins: &Pins, target: &Target) -> Result<Order> {
     for program in of_side(target.side) {
         let pin = pins.interface(target.index).join(program.name);
         let failed = || format!("cannot tell what is attached to the interface {}", target.name);
+        if clsact::is_attached(&pin, target.index, program.direction).with_context(failed)? {
+            continue;
+        }
         let Some(link) = tcx::living(&pin, target.index, program).with_context(failed)? else {
             return Ok(Order::Missing);
         };

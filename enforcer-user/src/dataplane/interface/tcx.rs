@@ -14,6 +14,11 @@ const TCX_INGRESS: u32 = 46;
 /// `BPF_TCX_EGRESS`
 const TCX_EGRESS: u32 = 47;
 
+/// Whether the kernel has such links.
+pub(super) fn is_known() -> io::Result<bool> {
+    sys::knows_link(sys::load_trivial(sys::PROG_TYPE_SCHED_CLS, 0)?.as_fd(), TCX_INGRESS)
+}
+
 /// A pinned link and what it is called.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -44,9 +49,8 @@ pub(super) fn attach(
     index: u32,
     program: &InterfaceProgram,
     loaded: BorrowedFd<'_>,
-    living: Option<Link>,
 ) -> io::Result<()> {
-    if let Some(link) = living {
+    if let Some(link) = living(pin, index, program)? {
         match sys::link_update(link.fd.as_fd(), loaded) {
             // The interface has gone this instant.
             Err(error) if error.raw_os_error() == Some(libc::ENOLINK) => {}

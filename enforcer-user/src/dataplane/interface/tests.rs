@@ -1,5 +1,7 @@
 //! On interfaces of a network namespace of the test's own, with the real programs, over a bpffs of its own.
 
+mod clsact;
+
 use std::fs;
 use std::os::fd::{AsFd as _, OwnedFd};
 
@@ -75,7 +77,7 @@ fn at(program: &InterfaceProgram) -> Vec<Attached> {
 
 /// Someone else's program, before all others while the link is there.
 fn foreign(beside: &InterfaceProgram) -> OwnedFd {
-    let program = sys::load_trivial(3, 0).unwrap();
+    let program = sys::load_trivial(sys::PROG_TYPE_SCHED_CLS, 0).unwrap();
     sys::link_create_first(program.as_fd(), INDEX, tcx::hook(beside)).unwrap()
 }
 
