@@ -104,8 +104,8 @@ struct Peers {
 #[rustfmt::skip]
 const PEERS: &[Peers] = &[
     Peers {
-        modules: &["crate::admin", "crate::controller", "crate::dataplane", "crate::dns", "crate::flows",
-            "crate::http", "crate::identity", "crate::links", "crate::metrics", "crate::proxy_xds", "crate::sockets",
+        modules: &["crate::admin", "crate::census", "crate::controller", "crate::dataplane", "crate::dns",
+            "crate::flows", "crate::http", "crate::identity", "crate::links", "crate::metrics", "crate::proxy_xds", "crate::sockets",
             "crate::sources", "crate::xds"],
         contracts: &[
             ("crate::controller", "crate::dataplane::Dataplane", "the trait it drives"),
@@ -116,6 +116,8 @@ const PEERS: &[Peers] = &[
             ("crate::controller", "crate::identity::Roster", "plain values: a message to it"),
             ("crate::controller", "crate::sources::Snapshot", "plain values: a message to it"),
             ("crate::admin", "crate::controller::Question", "the message it sends"),
+            ("crate::census", "crate::links", "a workload's network namespace, whose sockets it asks for"),
+            ("crate::census", "crate::sockets", "what it lists and closes"),
             ("crate::metrics", "crate::controller::Applied", "plain values: what it shows"),
             ("crate::sockets", "crate::links::inside", "what its tests look into namespaces with"),
             ("crate::sockets", "crate::links::stage", "what its tests run on"),
