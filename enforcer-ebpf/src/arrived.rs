@@ -17,7 +17,7 @@ use crate::{ctx, judge, maps};
 #[inline(always)]
 pub fn record(skb: Skb, hook: Hook) {
     let mut packet = Packet::EMPTY;
-    if maps::is_off() || !matches!(read::packet(skb, hook, &mut packet), Read::Ip) {
+    if !matches!(read::packet(skb, hook, &mut packet), Read::Ip) {
         return;
     }
     if packet.part == Part::Later {
@@ -25,6 +25,9 @@ pub fn record(skb: Skb, hook: Hook) {
     }
     if packet.protocol == Protocol::TCP && packet.tcp_flags().is_plain() {
         // Nothing changes for a connection.
+        return;
+    }
+    if maps::is_off() {
         return;
     }
     let who = match identity::sender(skb, hook) {

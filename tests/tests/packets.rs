@@ -17,7 +17,9 @@ const FRAMES: usize = 50_000;
 fn node(model: &Model) -> Result<Node> {
     let own: Vec<String> = model.own.iter().map(ToString::to_string).collect();
     let fields = format!("namespace=web,name=curl,address={}", own.join(";"));
-    let mut node = Node::new().pods().registry(&packets::registry_yaml(model)).workload_with("curl", &fields);
+    // Room for every flow that begins: what is pushed out of the table is denied, and would be a difference.
+    let node = Node::new().pods().flag("--map-entries", "flows=1048576");
+    let mut node = node.registry(&packets::registry_yaml(model)).workload_with("curl", &fields);
     for range in packets::allow_flags(model) {
         node = node.flag("--allow", &range);
     }

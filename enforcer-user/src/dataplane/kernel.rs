@@ -33,8 +33,9 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// Loads the programs over the maps that are pinned, or new ones. Nothing is attached and nothing in force changes.
-    pub fn load(pin_dir: &Path, limits: &Limits) -> Result<Self> {
+    /// Loads the programs over the maps that are pinned, or new ones; for tests, programs that count their look-ups. Nothing is
+    /// attached and nothing in force changes.
+    pub fn load(pin_dir: &Path, limits: &Limits, counts_lookups: bool) -> Result<Self> {
         let faults = probe::faults(pin_dir);
         if !faults.is_empty() {
             bail!("this machine cannot enforce:\n  {}", faults.join("\n  "));
@@ -42,8 +43,8 @@ impl Kernel {
         let lock = PinLock::take(pin_dir)?;
         let pins = Pins::new(pin_dir);
         let fresh = load::is_fresh(&pins);
-        let programs = load::load(&pins, limits)?;
-        let mut maps = Maps::open(&pins)?;
+        let programs = load::load(&pins, limits, counts_lookups)?;
+        let mut maps = Maps::open(&pins, limits.flows)?;
         maps.allow_events(CgroupId::new(0))?;
         maps.allow_flows(CgroupId::new(0))?;
         if fresh {
