@@ -65,7 +65,14 @@ fn nothing_passes_that_the_slow_judge_denies() -> Result<()> {
     };
     let comparison = compare(&node, &model, 1, count)?;
     println!("{comparison}");
-    assert!(comparison.agrees(), "{comparison}\n{}", node.log());
+    assert_eq!(comparison.admitted, 0, "{comparison}\n{}", node.log());
+    if count <= FRAMES {
+        assert!(comparison.agrees(), "{comparison}\n{}", node.log());
+    }
+    // In a longer run a later fragment may come when its first one has been pushed out of the table.
+    let mut lost = comparison.denied_though_admitted.iter();
+    assert!(comparison.denied <= count / 10_000, "{comparison}");
+    assert!(lost.all(|lost| lost.reason == "fragment_of_allowed"), "{comparison}");
     assert!(comparison.tried * 10 > count * 9, "{comparison}");
     // Every rule was met.
     let met: BTreeMap<&str, usize> = comparison.by_reason.clone();
