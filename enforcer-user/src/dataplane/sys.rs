@@ -284,6 +284,13 @@ pub(super) fn cgroup_of(link: BorrowedFd<'_>) -> io::Result<u64> {
     info(link).map(|info| info.cgroup_id)
 }
 
+/// The index of the interface that a TCX link is attached to; 0 when that has gone. Not necessarily one of our network namespace.
+pub(super) fn interface_of(link: BorrowedFd<'_>) -> io::Result<u32> {
+    // Where a cgroup's link has the id, this one has the index, and the attach type after it.
+    let [a, b, c, d, ..] = cgroup_of(link)?.to_ne_bytes();
+    Ok(u32::from_ne_bytes([a, b, c, d]))
+}
+
 /// What is pinned for an interface.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum PinnedObject {

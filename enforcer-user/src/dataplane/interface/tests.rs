@@ -11,6 +11,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
 use super::*;
+use crate::dataplane::probe::pinned::{PinnedTarget, pinned};
 use crate::dataplane::sys::Attached;
 use crate::dataplane::{detach, load};
 use crate::links::stage::{ip, on_node};
@@ -136,6 +137,8 @@ fn nothing_is_judged_before_what_was_allowed_is_recorded() {
             bail!("the sockets cannot be listed")
         };
         attach(&stage.pins, &workload(), &mut stage.programs, &mut fails).unwrap_err();
+        let left = pinned(stage.pins.abi().parent().unwrap()).unwrap().remove(0).interfaces;
+        assert_eq!(left[0].missing, [judge().name]);
         assert_eq!(seen, [(1, 0)]);
         assert_eq!(order(&stage.pins, &workload()).unwrap(), Order::Missing);
         stage.attach(&workload()).unwrap();
@@ -203,6 +206,14 @@ fn programs_are_taken_off_the_interfaces_that_are_not_kept() {
         ip("link add gone index 90 type veth peer name away");
         stage.attach(&Target { index: 90, name: "gone".to_owned(), ..workload() }).unwrap();
         ip("link del gone");
+        let seen = pinned(stage.pins.abi().parent().unwrap()).unwrap().remove(0).interfaces;
+        let complete = |id: &str, dangling| PinnedTarget {
+            id: id.to_owned(),
+            links: 2,
+            dangling,
+            ..PinnedTarget::default()
+        };
+        assert_eq!(seen, [complete("70", 0), complete("80", 0), complete("90", 2)]);
         assert_eq!(detach_others(&stage.pins, &[INDEX]).unwrap(), [80, 90]);
         assert_eq!(tcx::attached(80, judge()).unwrap(), []);
         assert_eq!(at(judge()).len(), 1);
