@@ -4,6 +4,8 @@ mod clsact;
 
 use std::fs;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use anyhow::bail;
 use enforcer_core::policy::budget::Limits;
@@ -194,6 +196,36 @@ fn ours_is_put_before_what_came_later() {
         restore_order(&stage.pins, &workload(), &mut stage.programs).unwrap();
         assert_eq!((at(judge()), stage.between), (kept, 1));
         assert_eq!(fs::read_dir(stage.pins.interface(INDEX)).unwrap().count(), 2);
+    });
+}
+
+#[test]
+fn no_instant_is_without_ours_while_programs_and_places_change() {
+    on_stage(|stage| {
+        stage.attach(&workload()).unwrap();
+        let done = AtomicBool::new(false);
+        let mut theirs = Vec::new();
+        // A thread in the same namespace looks again and again.
+        let looks = thread::scope(|scope| {
+            let looker = scope.spawn(|| {
+                let mut looks = Vec::new();
+                while !done.load(Ordering::Relaxed) {
+                    looks.push(at(judge()));
+                }
+                looks
+            });
+            for _ in 0..5 {
+                let _foreign = foreign(judge());
+                theirs.push(at(judge())[0].program);
+                restore_order(&stage.pins, &workload(), &mut stage.programs).unwrap();
+                Stage::load(&stage.pins).attach(&workload()).unwrap();
+            }
+            done.store(true, Ordering::Relaxed);
+            looker.join().unwrap()
+        });
+        let is_ours = |attached: &Attached| !theirs.contains(&attached.program);
+        assert!(looks.iter().all(|look| look.iter().any(is_ours)));
+        assert!(looks.iter().any(|look| look.first().is_some_and(|first| !is_ours(first))), "saw nothing");
     });
 }
 
