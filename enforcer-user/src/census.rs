@@ -2,8 +2,10 @@
 //!
 //! Sockets are asked for in the network namespace of their workload. The calling thread must be in the node's own.
 
+mod connection;
 mod listeners;
 mod owned;
+mod terminate;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +19,9 @@ use enforcer_common::key::CgroupId;
 use crate::links::PodNetwork;
 use crate::sockets;
 use owned::Lister;
+
+pub use connection::Connection;
+pub use terminate::{StorageMap, StorageMaps, Terminated, destroy_one, terminate};
 
 /// Whose connections.
 #[derive(Clone, Debug)]
@@ -53,7 +58,7 @@ pub fn inbound(subjects: &[Subject]) -> Vec<Inbound> {
         match lister.owned(sockets::Protocol::Tcp, subject) {
             Ok(owned) => found.extend(owned.inbound().map(|entry| Inbound {
                 workload: subject.cgroup,
-                protocol: Protocol::TCP,
+                protocol: connection::protocol(entry.protocol),
                 remote: entry.remote.ip(),
                 remote_port: entry.remote.port(),
                 local_port: entry.local.port(),

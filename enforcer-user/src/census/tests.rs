@@ -1,6 +1,7 @@
 //! Real connections between network namespaces and cgroups of the test's own.
 
 mod stage;
+mod terminate;
 
 use std::fs;
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -17,7 +18,7 @@ use crate::links::stage::{Pod, ip, on_node};
 
 sockopt_impl!(DeferAccept, SetOnly, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, u32);
 
-/// The node's end of each pair.
+/// The ends of the pair between the node and a pod.
 const NODE: &str = "10.0.0.1";
 const POD: &str = "10.0.0.2";
 
@@ -26,7 +27,7 @@ fn id(cgroup: &Path) -> CgroupId {
 }
 
 fn subject(pod: &Pod) -> Subject {
-    let network = links::PodNetwork::of_cgroup(&pod.cgroup, &links::read().unwrap()).unwrap();
+    let network = PodNetwork::of_cgroup(&pod.cgroup, &links::read().unwrap()).unwrap();
     Subject { cgroup: id(&pod.cgroup), path: pod.cgroup.clone(), network: network.map(Arc::new) }
 }
 
@@ -36,10 +37,12 @@ fn wired() -> Pod {
     ip(&format!("link add host0 type veth peer name eth0 netns {}", pod.pid()));
     ip("link set host0 up");
     ip(&format!("address add {NODE}/24 dev host0"));
+    ip("address add fd00::1/64 dev host0 nodad");
     pod.inside(|| {
         ip("link set lo up");
         ip("link set eth0 up");
         ip(&format!("address add {POD}/24 dev eth0"));
+        ip("address add fd00::2/64 dev eth0 nodad");
     });
     pod
 }

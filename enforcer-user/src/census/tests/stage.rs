@@ -3,16 +3,18 @@
 use std::fs::File;
 use std::io::{IoSlice, IoSliceMut, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType,
-    SockaddrStorage, bind, connect, listen, recvmsg, sendmsg, setsockopt, socket, sockopt,
+    SockaddrStorage, bind, connect, getsockopt, listen, recvmsg, sendmsg, setsockopt, socket, sockopt,
 };
+use nix::{getsockopt_impl, sockopt_impl};
 
 /// A socket that was made in the cgroup, in the calling thread's network namespace: a process that is there makes it and
 /// hands it over.
@@ -53,6 +55,18 @@ fn family(address: SocketAddr) -> AddressFamily {
     if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
 }
 
+sockopt_impl!(Cookie, GetOnly, libc::SOL_SOCKET, libc::SO_COOKIE, u64);
+
+pub(super) fn cookie_of(socket: &impl AsFd) -> u64 {
+    getsockopt(&socket.as_fd(), Cookie).unwrap()
+}
+
+/// The bytes of a map value without padding.
+pub(super) fn bytes<T: Copy>(value: &T) -> &[u8] {
+    // SAFETY: they live as long as the value, and all of them were written.
+    unsafe { std::slice::from_raw_parts((&raw const *value).cast(), size_of::<T>()) }
+}
+
 /// Whoever listens here lets others listen at the same port.
 pub(super) fn listener_of(cgroup: &Path, address: &str) -> TcpListener {
     let address: SocketAddr = address.parse().unwrap();
@@ -68,4 +82,21 @@ pub(super) fn client_of(cgroup: &Path, address: SocketAddr) -> TcpStream {
     let made = made_in(cgroup, family(address), SockType::Stream);
     connect(made.as_raw_fd(), &SockaddrStorage::from(address)).unwrap();
     made.into()
+}
+
+/// A connection from an address and port of choice, at which others may listen.
+pub(super) fn client_from(cgroup: &Path, from: SocketAddr, to: SocketAddr) -> TcpStream {
+    let made = made_in(cgroup, family(to), SockType::Stream);
+    setsockopt(&made, sockopt::ReusePort, &true).unwrap();
+    bind(made.as_raw_fd(), &SockaddrStorage::from(from)).unwrap();
+    connect(made.as_raw_fd(), &SockaddrStorage::from(to)).unwrap();
+    made.into()
+}
+
+/// A socket that asks for a connection and has no answer yet.
+pub(super) fn asking(cgroup: &Path, to: SocketAddr) -> TcpStream {
+    let made: TcpStream = made_in(cgroup, family(to), SockType::Stream).into();
+    made.set_nonblocking(true).unwrap();
+    assert_eq!(connect(made.as_raw_fd(), &SockaddrStorage::from(to)), Err(Errno::EINPROGRESS));
+    made
 }
