@@ -14,7 +14,6 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use crate::frame;
 use crate::inside::calls;
 use crate::inside::technique::options::Sticky;
-use crate::inside::technique::place::INTERFACE;
 use crate::inside::technique::stream::{MARK, mapped_address, transparent};
 use crate::inside::technique::target::Target;
 use crate::sys::{self, By};
@@ -56,7 +55,7 @@ pub(super) fn act(name: &str, target: &Target<'_>) -> Option<io::Result<Value>> 
             socket.send_to(&bytes, target.to)
         }),
         "udp-device" => by_socket(target, |socket| {
-            SockRef::from(socket).bind_device(Some(INTERFACE.as_bytes()))?;
+            SockRef::from(socket).bind_device(Some(target.me.interface.as_bytes()))?;
             socket.send_to(&bytes, target.to)
         }),
         "udp-transparent" => from_elsewhere(target),

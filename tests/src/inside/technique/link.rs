@@ -1,5 +1,5 @@
-//! Frames that are not IP, or not at once: `nonip` (an ethertype for experiments), `llc`, `arp` (with bytes behind it), `vlan`,
-//! `qinq`, `mpls` and `pppoe` around the packet to the target.
+//! Frames that are not IP, or not at once: `nonip` (an ethertype for experiments), `llc`, `arp` (with bytes behind it, `padding=N`
+//! more of them), `vlan`, `qinq`, `mpls` and `pppoe` around the packet to the target.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -21,7 +21,9 @@ pub(super) fn frames(name: &str, target: &Target<'_>) -> Option<Vec<Vec<u8>>> {
                 IpAddr::V4(addr) => addr,
                 IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
             };
-            (ethertype::ARP, frame::arp(target.me.mac, target.me.ipv4, asked, &marker))
+            let IpAddr::V4(sender) = target.source().ip() else { return None };
+            let behind = [&marker[..], &vec![0; target.padding()]].concat();
+            (ethertype::ARP, frame::arp(target.me.mac, sender, asked, &behind))
         }
         "vlan" => (ethertype::VLAN, inner()),
         "qinq" => (ethertype::QINQ, frame::vlan(VLAN, ethertype::VLAN, &inner())),

@@ -6,13 +6,15 @@ use anyhow::{Context as _, Result};
 use nix::ifaddrs::getifaddrs;
 
 use crate::frame::Mac;
+use crate::pod::UPLINK;
 
-/// The interface that leads out of a pod.
-pub(super) const INTERFACE: &str = "eth0";
+/// The interfaces that lead out: of a pod, or of the node.
+const INTERFACES: [&str; 2] = ["eth0", UPLINK];
 
 /// The interface's addresses.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
+    pub(super) interface: &'static str,
     pub(super) index: u32,
     pub(super) mac: Mac,
     pub(super) ipv4: Ipv4Addr,
@@ -24,8 +26,10 @@ impl Place {
     /// As it is now.
     pub(super) fn here() -> Result<Self> {
         let (mut link, mut ipv4, mut ipv6, mut link_local) = (None, None, None, None);
-        let all = getifaddrs().context("listing addresses")?;
-        for address in all.filter(|it| it.interface_name == INTERFACE).filter_map(|it| it.address) {
+        let all: Vec<_> = getifaddrs().context("listing addresses")?.collect();
+        let interface = INTERFACES.into_iter().find(|name| all.iter().any(|it| it.interface_name == *name));
+        let interface = interface.with_context(|| format!("there is none of {INTERFACES:?}"))?;
+        for address in all.iter().filter(|it| it.interface_name == interface).filter_map(|it| it.address) {
             if let Some(found) = address.as_link_addr() {
                 link = found.addr().map(|mac| (mac, found.ifindex()));
             } else if let Some(found) = address.as_sockaddr_in() {
@@ -35,8 +39,9 @@ impl Place {
                 *slot = Some(found.ip());
             }
         }
-        let (mac, index) = link.with_context(|| format!("there is no {INTERFACE}"))?;
+        let (mac, index) = link.with_context(|| format!("{interface} has no MAC address"))?;
         Ok(Self {
+            interface,
             mac,
             index: index.try_into().context("an index beyond all interfaces")?,
             ipv4: ipv4.context("no IPv4 address")?,

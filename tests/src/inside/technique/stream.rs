@@ -14,7 +14,6 @@ use socket2::Socket;
 use crate::frame::length;
 use crate::inside::calls;
 use crate::inside::technique::options::Sticky;
-use crate::inside::technique::place::INTERFACE;
 use crate::inside::technique::target::Target;
 use crate::sys::{self, By};
 
@@ -31,7 +30,7 @@ pub(super) fn act(name: &str, target: &Target<'_>) -> Option<io::Result<Value>> 
         "mapped-tcp" => mapped(target),
         "dns-tcp" => dns(target),
         "tcp-mark" => plain(target, |socket| socket.set_mark(MARK)),
-        "tcp-device" => plain(target, |socket| socket.bind_device(Some(INTERFACE.as_bytes()))),
+        "tcp-device" => plain(target, |socket| socket.bind_device(Some(target.me.interface.as_bytes()))),
         "tcp-transparent" => plain(target, |socket| transparent(socket, target)),
         "disconnect-again" => again(target),
         "uring-connect" => uring(target, By::Caller),

@@ -70,6 +70,11 @@ impl<'a> Target<'a> {
         self.parsed("hops").unwrap_or(otherwise)
     }
 
+    /// `padding=N`: so many bytes behind the marker.
+    pub(super) fn padding(&self) -> usize {
+        self.parsed("padding").unwrap_or(0)
+    }
+
     /// `source=ADDR:PORT`, or else the pod's own address that the target would see.
     pub(super) fn source(&self) -> SocketAddr {
         self.parsed("source").unwrap_or(SocketAddr::new(self.own(self.to.ip()), SOURCE_PORT))

@@ -1,0 +1,26 @@
+//! Every way past the enforcer that we know, tried against a running agent: nothing arrives, the denial is counted where and for
+//! the reason that the table says, and the same means do reach what is registered.
+//!
+//! `cargo xtask test bypass` prints what was measured as a table; see [`table`]. That each technique works on a network that
+//! stops nothing is shown by the suite `techniques`.
+//!
+//! Root is needed, and a kernel with cgroup v2 and BTF; a test whose needs are missing fails and says what is missing.
+
+#[path = "bypass/crafted.rs"]
+mod crafted;
+#[path = "bypass/events.rs"]
+mod events;
+#[path = "bypass/frames.rs"]
+mod frames;
+#[path = "bypass/kept.rs"]
+mod kept;
+#[path = "bypass/neighbour.rs"]
+mod neighbour;
+#[path = "bypass/network.rs"]
+mod network;
+#[path = "bypass/sockets.rs"]
+mod sockets;
+#[path = "bypass/stage.rs"]
+mod stage;
+#[path = "bypass/table.rs"]
+mod table;
