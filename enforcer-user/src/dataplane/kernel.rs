@@ -17,6 +17,7 @@ use crate::dataplane::attach;
 use crate::dataplane::interface::{self, Target};
 use crate::dataplane::load::{self, Programs};
 use crate::dataplane::maps::Maps;
+use crate::dataplane::misplaced::{self, Misplaced};
 use crate::dataplane::pin::{PinLock, Pins};
 use crate::dataplane::{Dataplane, Inbound, InboundFlow, Layout, NodeSettings, detach, probe, switch};
 
@@ -27,6 +28,8 @@ pub struct Kernel {
     programs: Programs,
     maps: Maps,
     attached: Vec<(CgroupId, PathBuf)>,
+    /// Interfaces that have programs.
+    placed: Vec<Target>,
     /// Made its maps, and nothing is attached to them yet.
     fresh: bool,
     _lock: PinLock,
@@ -50,7 +53,7 @@ impl Kernel {
         if fresh {
             switch::inherit(&pins, &mut maps)?;
         }
-        Ok(Self { pins, programs, maps, attached: Vec::new(), fresh, _lock: lock })
+        Ok(Self { pins, programs, maps, attached: Vec::new(), placed: Vec::new(), fresh, _lock: lock })
     }
 
     /// Where everything is pinned.
@@ -146,17 +149,26 @@ impl Dataplane for Kernel {
         let uplinks = layout.uplinks.iter().map(|(index, name)| (*index, name, Side::Uplink));
         let mut failed = BTreeMap::new();
         let mut keep = Vec::new();
+        self.placed.clear();
         for (index, name, side) in workloads.chain(uplinks) {
             let target = Target { index, name: name.clone(), side };
             let between = &mut || remember(maps, inbound());
             keep.push(index);
-            if let Err(error) = interface::attach(&self.pins, &target, &mut self.programs, between) {
-                failed.insert(index, format!("{name}: {error:#}"));
+            match interface::attach(&self.pins, &target, &mut self.programs, between) {
+                Ok(()) => self.placed.push(target),
+                Err(error) => drop(failed.insert(index, format!("{error:#}"))),
             }
         }
         interface::detach_others(&self.pins, &keep)?;
         maps.places.remove(layout)?;
         Ok(failed)
+    }
+
+    fn check_order(&mut self, inbound: &Inbound<'_>) -> Result<Vec<Misplaced>> {
+        let Self { pins, programs, maps, placed, .. } = self;
+        let between = &mut || remember(maps, inbound());
+        let looked = placed.iter().map(|target| misplaced::put_right(pins, target, programs, between));
+        Ok(looked.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
     }
 
     fn is_intact(&self) -> bool {
