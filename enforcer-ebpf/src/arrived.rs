@@ -62,13 +62,10 @@ fn datagram(who: Identity, packet: &Packet) {
     let (key, second) = (key(packet), ctx::now_second());
     let known = flows::get(who.cgroup, &key);
     // A flow that was pushed out of the table must not come back as one that the other side has begun.
-    let expected = match known {
-        Some(_) => false,
-        None => {
-            let (addr, port) = (packet.source, packet.source_port);
-            let facts = Facts { who, protocol: Protocol::UDP, addr, port, ..Facts::NONE };
-            judge::ask(&facts).action != Action::Deny
-        }
+    let expected = known.is_none() && {
+        let (addr, port) = (packet.source, packet.source_port);
+        let facts = Facts { who, protocol: Protocol::UDP, addr, port, ..Facts::NONE };
+        judge::ask(&facts).action != Action::Deny
     };
     if let Arrival::Set(flow) = Flow::datagram_arrived(known, expected, second) {
         flows::set(who.cgroup, &key, flow);

@@ -3,6 +3,7 @@
 //! Those of single sockets are in [`sockets`]. Beside each map stands who writes it, who reads it, and what happens when it is full.
 
 pub mod flows;
+mod lookups;
 pub mod places;
 pub mod sockets;
 
@@ -26,6 +27,8 @@ use enforcer_common::verdict::{Backend, Lookup, TableFault, Verdict};
 use enforcer_common::word::{Tagged, Word};
 
 use crate::ctx;
+
+use lookups::{Looked, looked};
 
 /// Written by the agent, read by every program. Full: the agent refuses the workload, which stays unknown.
 #[map]
@@ -74,36 +77,6 @@ static EVENT_BUDGET: HashMap<CgroupId, EventBudget> =
 /// Written by programs, read by the agent. Full: the event is counted as suppressed.
 #[map]
 static EVENTS: RingBuf = RingBuf::with_byte_size(limits::EVENTS_BYTES, 0);
-
-/// Counted up by programs that count their look-ups, read by tests: of maps, and of sockets' storages.
-#[map]
-static LOOKUPS: PerCpuArray<u64> = PerCpuArray::with_max_entries(2, 0);
-
-/// Written by the loader: 1 for programs that count their look-ups.
-#[unsafe(no_mangle)]
-static COUNTS_LOOKUPS: u8 = 0;
-
-/// What is looked up.
-#[derive(Clone, Copy)]
-pub enum Looked {
-    /// A map.
-    Map = 0,
-    /// The storage of a socket.
-    Storage = 1,
-}
-
-/// Counts a look-up, where look-ups are counted. Every function of this module and those below calls it.
-#[inline(always)]
-pub fn looked(up: Looked) {
-    // SAFETY: a byte of the program's own read-only data, which LLVM must not take for the constant that stands here.
-    if unsafe { read_volatile(&raw const COUNTS_LOOKUPS) == 0 } {
-        return;
-    }
-    if let Some(counter) = LOOKUPS.get_ptr_mut(up as u32) {
-        // SAFETY: a live value of this CPU.
-        unsafe { *counter += 1 };
-    }
-}
 
 /// Written by the agent, read by every program.
 #[map]

@@ -9,7 +9,7 @@ use enforcer_common::key::CgroupId;
 use enforcer_common::limits;
 use enforcer_common::word::{Tagged as _, Word};
 
-use crate::maps::{Looked, looked};
+use crate::maps::lookups::{Looked, looked};
 
 /// A workload's flows. Full: the one that was looked at longest ago goes, and costs a fresh decision.
 type Table = LruHashMap<FlowKey, u64, { limits::FLOWS as usize }>;

@@ -14,7 +14,8 @@ use enforcer_common::limits::{self, GENERATIONS as SLOTS, HEADROOM};
 use enforcer_common::verdict::{Lookup, TableFault};
 use enforcer_common::word::{Tagged, Word};
 
-use crate::maps::{Looked, looked, word};
+use crate::maps::lookups::{Looked, looked};
+use crate::maps::word;
 
 /// Written by the agent, read by the programs of interfaces. Full: the interface stays an unknown workload's.
 #[map]

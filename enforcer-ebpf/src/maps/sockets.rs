@@ -13,7 +13,7 @@ use enforcer_common::verdict::Backend;
 
 use crate::ctx::skb::PacketSocket;
 use crate::ctx::{self, Family, SockAddr};
-use crate::maps::{Looked, looked};
+use crate::maps::lookups::{Looked, looked};
 
 /// Written by the connect programs, read by getpeername, recvmsg and the next connect; nobody else. No memory: the
 /// connection is denied.
