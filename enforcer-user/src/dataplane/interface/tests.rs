@@ -203,6 +203,7 @@ fn ours_is_put_before_what_came_later() {
 fn no_instant_is_without_ours_while_programs_and_places_change() {
     on_stage(|stage| {
         stage.attach(&workload()).unwrap();
+        let mut later = Stage::load(&stage.pins);
         let done = AtomicBool::new(false);
         let mut theirs = Vec::new();
         // A thread in the same namespace looks again and again.
@@ -214,11 +215,11 @@ fn no_instant_is_without_ours_while_programs_and_places_change() {
                 }
                 looks
             });
-            for _ in 0..5 {
+            for agent in [&mut later, stage] {
                 let _foreign = foreign(judge());
                 theirs.push(at(judge())[0].program);
-                restore_order(&stage.pins, &workload(), &mut stage.programs).unwrap();
-                Stage::load(&stage.pins).attach(&workload()).unwrap();
+                agent.attach(&workload()).unwrap();
+                restore_order(&agent.pins, &workload(), &mut agent.programs).unwrap();
             }
             done.store(true, Ordering::Relaxed);
             looker.join().unwrap()
