@@ -39,6 +39,8 @@ pub mod map {
     /// View → when it was narrowed last. The one map that is read without a look-up: the programs' own memory, which the kernel object
     /// and `bpftool map` call [`super::MEMORY`].
     pub const GENERATIONS: &str = "GENERATIONS";
+    /// Look-ups, per CPU: of maps, and of sockets' storages. Counted only where a test asks for it ([`super::COUNTS_LOOKUPS`]).
+    pub const LOOKUPS: &str = "LOOKUPS";
     /// Settings.
     pub const CONFIG: &str = "CONFIG";
 
@@ -62,6 +64,7 @@ pub mod map {
         NAMESPACES,
         ADDRESSES,
         GENERATIONS,
+        LOOKUPS,
         CONFIG,
     ];
 }
@@ -71,6 +74,10 @@ pub const MEMORY: &str = ".bss";
 
 /// A byte of the programs' read-only data that the loader writes: 1 where the kernel has `bpf_skc_to_mptcp_sock`.
 pub const HAS_MPTCP_HELPER: &str = "HAS_MPTCP_HELPER";
+
+/// A byte of the programs' read-only data that the loader writes: 1 for programs that count their look-ups. Of all others the
+/// verifier takes the counting out.
+pub const COUNTS_LOOKUPS: &str = "COUNTS_LOOKUPS";
 
 /// A cgroup program: its symbol in the kernel object, and the kernel's number of its attach point.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

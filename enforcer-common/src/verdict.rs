@@ -4,6 +4,7 @@
 //! levels are written out, and the first *rule* that hits is the answer. A level whose address matches but whose class
 //! has no rule for the port falls through to the next.
 
+mod packet;
 mod workload;
 
 use crate::addr::{Addr, Port, Protocol};
@@ -11,6 +12,7 @@ use crate::id::{ClassId, RuleId, ViewId};
 use crate::mode::OutboundPolicy;
 use crate::reason::Reason;
 
+use packet::{confirm, echo};
 pub use workload::{Role, Workload};
 
 /// A map element changed twice under one reader; the answer is deny.
@@ -330,25 +332,6 @@ const fn default(query: &Query, reason: Reason, rule: RuleId) -> Verdict {
     }
 }
 
-/// Whether an echo request may be sent: to an address that is registered, whatever its ports.
-#[inline(always)]
-fn echo<T: Tables>(tables: &T, query: &Query) -> Verdict {
-    match is_registered(tables, query) {
-        Err(TableFault) => Verdict::deny(Reason::TableFault, RuleId::NONE),
-        Ok(true) => Verdict::allow(Reason::Registered, RuleId::NONE),
-        Ok(false) => default(query, Reason::NotRegistered, RuleId::NONE),
-    }
-}
-
-#[inline(always)]
-fn is_registered<T: Tables>(tables: &T, query: &Query) -> Result<bool, TableFault> {
-    let (view, public) = (query.workload.view(), query.workload.inherits_public());
-    Ok(tables.exact(view, &query.addr)?.is_some()
-        || public && tables.exact(ViewId::PUBLIC, &query.addr)?.is_some()
-        || tables.longest_prefix(view, &query.addr)?.is_some()
-        || public && tables.longest_prefix(ViewId::PUBLIC, &query.addr)?.is_some())
-}
-
 #[inline(always)]
 fn translate<T: Tables>(tables: &T, query: &Query, rule: RuleId) -> Verdict {
     if query.workload.is_meshed() {
@@ -369,30 +352,6 @@ fn translate<T: Tables>(tables: &T, query: &Query, rule: RuleId) -> Verdict {
         return Verdict::deny(Reason::WrongFamily, rule);
     }
     Verdict { action: Action::Translate, reason: Reason::Registered, rule, backend }
-}
-
-/// A packet is on its way to the endpoint that was chosen for it.
-#[inline(always)]
-fn confirm<T: Tables>(tables: &T, query: &Query, rule: RuleId) -> Verdict {
-    if query.endpoint.port == Port::ANY {
-        return Verdict::deny(Reason::NotTranslated, rule);
-    }
-    match has(tables, query, rule) {
-        Err(TableFault) => Verdict::deny(Reason::TableFault, rule),
-        Ok(true) => Verdict::allow(Reason::Registered, rule),
-        // For how long, the hook knows.
-        Ok(false) => Verdict::allow(Reason::Grace, rule),
-    }
-}
-
-/// Whether the endpoint is one of the rule's backends: the only one, or a member.
-#[inline(always)]
-fn has<T: Tables>(tables: &T, query: &Query, rule: RuleId) -> Result<bool, TableFault> {
-    match tables.slots(rule)? {
-        None | Some(0) => Ok(false),
-        Some(1) => Ok(pick(tables, query, rule, 1)? == query.endpoint),
-        Some(_) => tables.has_backend(rule, &query.endpoint),
-    }
 }
 
 /// One of the rule's backends, each slot as likely as the next.

@@ -17,7 +17,7 @@ use crate::{ctx, judge, maps};
 #[inline(always)]
 pub fn record(skb: Skb, hook: Hook) {
     let mut packet = Packet::EMPTY;
-    if maps::is_off() || !matches!(read::packet(skb, hook, &mut packet), Read::Ip) {
+    if !matches!(read::packet(skb, hook, &mut packet), Read::Ip) {
         return;
     }
     if packet.part == Part::Later {
@@ -25,6 +25,9 @@ pub fn record(skb: Skb, hook: Hook) {
     }
     if packet.protocol == Protocol::TCP && packet.tcp_flags().is_plain() {
         // Nothing changes for a connection.
+        return;
+    }
+    if maps::is_off() {
         return;
     }
     let who = match identity::sender(skb, hook) {
@@ -59,13 +62,10 @@ fn datagram(who: Identity, packet: &Packet) {
     let (key, second) = (key(packet), ctx::now_second());
     let known = flows::get(who.cgroup, &key);
     // A flow that was pushed out of the table must not come back as one that the other side has begun.
-    let expected = match known {
-        Some(_) => false,
-        None => {
-            let (addr, port) = (packet.source, packet.source_port);
-            let facts = Facts { who, protocol: Protocol::UDP, addr, port, ..Facts::NONE };
-            judge::ask(&facts).action != Action::Deny
-        }
+    let expected = known.is_none() && {
+        let (addr, port) = (packet.source, packet.source_port);
+        let facts = Facts { who, protocol: Protocol::UDP, addr, port, ..Facts::NONE };
+        judge::ask(&facts).action != Action::Deny
     };
     if let Arrival::Set(flow) = Flow::datagram_arrived(known, expected, second) {
         flows::set(who.cgroup, &key, flow);

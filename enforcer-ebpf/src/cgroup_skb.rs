@@ -1,5 +1,8 @@
 //! Packets of the sockets of workloads without an interface of their own.
 
+// The macros make the contexts.
+#![allow(clippy::needless_pass_by_value)]
+
 use aya_ebpf::{macros::cgroup_skb, programs::SkBuffContext};
 use enforcer_common::event::Hook;
 use enforcer_common::packet::Packet;

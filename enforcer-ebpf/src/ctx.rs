@@ -339,7 +339,7 @@ pub fn forgotten(number: u32) -> u32 {
 /// that led here. `T` has no padding.
 #[inline(always)]
 pub fn forget<T>(value: &mut T) {
-    const { assert!(size_of::<T>() % 8 == 0 && align_of::<T>() == 8) }
+    const { assert!(size_of::<T>().is_multiple_of(8) && align_of::<T>() == 8) }
     let words = core::ptr::from_mut(value).cast::<u64>();
     for index in 0..size_of::<T>() / 8 {
         // SAFETY: within the value, aligned; all bits stay as they are.

@@ -3,6 +3,7 @@
 //! Those of single sockets are in [`sockets`]. Beside each map stands who writes it, who reads it, and what happens when it is full.
 
 pub mod flows;
+mod lookups;
 pub mod places;
 pub mod sockets;
 
@@ -26,6 +27,8 @@ use enforcer_common::verdict::{Backend, Lookup, TableFault, Verdict};
 use enforcer_common::word::{Tagged, Word};
 
 use crate::ctx;
+
+use lookups::{Looked, looked};
 
 /// Written by the agent, read by every program. Full: the agent refuses the workload, which stays unknown.
 #[map]
@@ -81,6 +84,7 @@ static CONFIG: Array<u64> = Array::with_max_entries(ConfigKey::COUNT, 0);
 
 #[inline(always)]
 fn config(key: ConfigKey) -> u64 {
+    looked(Looked::Map);
     CONFIG.get(key.index()).copied().unwrap_or(0)
 }
 
@@ -154,6 +158,7 @@ fn word<K: Tagged, L: Fn() -> Option<*const u64>>(key: &K, look_up: L) -> Lookup
 
 #[inline(always)]
 fn once<L: Fn() -> Option<*const u64>>(tag: u32, look_up: &L) -> Lookup<u32> {
+    looked(Looked::Map);
     let Some(pointer) = look_up() else { return Ok(None) };
     // SAFETY: the map gave the pointer to an aligned 8-byte value; elements are not unmapped under a program.
     match Word::from_raw(unsafe { read_volatile(pointer) }).open(tag) {
@@ -218,6 +223,7 @@ const fn open(packed: u64) -> Lookup<u32> {
 #[inline(always)]
 #[allow(clippy::cast_possible_truncation)] // a length is at most 128; the tag tells when it is not
 fn longest_prefix_once(key: PrefixKey) -> Lookup<u32> {
+    looked(Looked::Map);
     let Some(value) = PREFIXES.get(TrieKey::new(PrefixKey::FULL, key)) else { return Ok(None) };
     // SAFETY: both are aligned 8-byte fields of a live map value.
     let (length, class) =
@@ -264,6 +270,7 @@ pub fn backend(key: &BackendKey) -> Lookup<Backend> {
 #[inline(always)]
 #[allow(clippy::cast_possible_truncation)] // the fifth word is a port
 fn backend_once(key: &BackendKey) -> Lookup<Backend> {
+    looked(Looked::Map);
     let Some(value) = BACKENDS.get_ptr(key) else { return Ok(None) };
     // SAFETY: five aligned words of a live map value.
     let words = unsafe {
@@ -287,6 +294,7 @@ fn backend_once(key: &BackendKey) -> Lookup<Backend> {
 /// Counts a decision by its reason, and by its rule when one hit.
 #[inline(always)]
 pub fn count(verdict: &Verdict, enforcement: Enforcement) {
+    looked(Looked::Map);
     let index = 2 * verdict.reason.code() as u32 + (enforcement == Enforcement::Enforce) as u32;
     if let Some(counter) = REASON_HITS.get_ptr_mut(index) {
         // SAFETY: a live value of this CPU; cgroup programs are not preempted by another on the same CPU's value
@@ -304,6 +312,7 @@ pub fn count(verdict: &Verdict, enforcement: Enforcement) {
 /// allowed may use half of it: whoever looks at everything hides no denial.
 #[inline(always)]
 pub fn spend_event(cgroup: CgroupId, time_ns: u64, denied: bool) -> bool {
+    looked(Looked::Map);
     let Some(budget) = EVENT_BUDGET.get_ptr_mut(cgroup) else { return false };
     let second = time_ns / 1_000_000_000;
     // SAFETY: a live map value. Two CPUs may both start the second: a few events more pass.
@@ -326,6 +335,7 @@ pub fn spend_event(cgroup: CgroupId, time_ns: u64, denied: bool) -> bool {
 /// Whether this second's budget of the workload has room for one answer more to a denied packet.
 #[inline(always)]
 pub fn spend_refusal(cgroup: CgroupId, time_ns: u64) -> bool {
+    looked(Looked::Map);
     let Some(budget) = EVENT_BUDGET.get_ptr_mut(cgroup) else { return false };
     let second = time_ns / 1_000_000_000;
     // SAFETY: as in `spend_event`.
@@ -354,6 +364,7 @@ pub fn send_event(cgroup: CgroupId, event: FlowEvent) {
 
 #[inline(always)]
 fn suppressed(cgroup: CgroupId) {
+    looked(Looked::Map);
     if let Some(budget) = EVENT_BUDGET.get_ptr_mut(cgroup) {
         // SAFETY: a live map value.
         add(unsafe { &raw mut (*budget).suppressed });

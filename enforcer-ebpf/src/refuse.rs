@@ -70,27 +70,27 @@ const fn is_echo(packet: &Packet) -> bool {
 /// The Ethernet header, the other way round.
 #[inline(always)]
 fn turn_ethernet(skb: Skb) -> bool {
-    let mut header = [0; ETHERNET as usize];
-    if !skb.load(0, &mut header) {
-        return false;
-    }
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n] = header;
-    skb.store(0, &[g, h, i, j, k, l, a, b, c, d, e, f, m, n])
+    let (mut to, mut from) = ([0; 6], [0; 6]);
+    skb.load(0, &mut to) && skb.load(6, &mut from) && skb.store(0, &from) && skb.store(6, &to)
 }
 
 /// A reset that the sender's kernel believes: with the sequence number that it expects (RFC 9293 §3.10.7).
 #[inline(always)]
 fn reset(segment: &[u8; TCP as usize], packet: &Packet) -> [u8; TCP as usize] {
-    let s = segment;
     let flags = packet.tcp_flags();
-    let number = |at: usize| u32::from_be_bytes([s[at], s[at + 1], s[at + 2], s[at + 3]]);
+    let sequence = u32::from_be_bytes([segment[4], segment[5], segment[6], segment[7]]);
     let length = packet.payload + flags.begins() as u32 + flags.is_fin() as u32;
-    let acknowledged = number(4).wrapping_add(length).to_be_bytes();
-    let sequence = if flags.is_ack() { number(8).to_be_bytes() } else { [0; 4] };
-    let [a, b, c, d] = acknowledged;
-    let [e, f, g, h] = sequence;
-    // RST and ACK.
-    [s[2], s[3], s[0], s[1], e, f, g, h, a, b, c, d, 0x50, 0x14, 0, 0, 0, 0, 0, 0]
+    let mut back = [0; TCP as usize];
+    back[..2].copy_from_slice(&segment[2..4]);
+    back[2..4].copy_from_slice(&segment[..2]);
+    if flags.is_ack() {
+        back[4..8].copy_from_slice(&segment[8..12]);
+    }
+    back[8..12].copy_from_slice(&sequence.wrapping_add(length).to_be_bytes());
+    // Five words; RST and ACK.
+    back[12] = 0x50;
+    back[13] = 0x14;
+    back
 }
 
 #[inline(always)]

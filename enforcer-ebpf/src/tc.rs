@@ -1,5 +1,8 @@
 //! What passes the host's side of a workload's interface, and what leaves the node.
 
+// The macros make the contexts.
+#![allow(clippy::needless_pass_by_value)]
+
 use aya_ebpf::{macros::classifier, programs::TcContext};
 use enforcer_common::event::Hook;
 use enforcer_common::packet::Packet;

@@ -40,7 +40,7 @@ pub async fn run(config: Config) -> Result<()> {
     let sources = read_sources(&config)?;
     let mut tasks = Supervisor::default();
     let pages = serve_http(config.metrics, &mut tasks).await?;
-    let kernel = Kernel::load(&config.pin_dir, &config.limits)?;
+    let kernel = Kernel::load(&config.pin_dir, &config.limits, false)?;
     let pins = kernel.pins().clone();
     let (counters, ring) = (Counters::open(&pins)?, EventRing::open(&pins)?);
     let allowed = AllowedEvents::open(&pins)?;

@@ -4,7 +4,9 @@
 //! publishes: readers see what the kernel holds.
 
 mod answer;
+mod coverage;
 mod hosts;
+mod order;
 mod place;
 mod publish;
 mod report;
@@ -76,6 +78,8 @@ pub enum Event {
     Question(Question),
     /// Workloads came or went, or where they are in the network.
     Roster(Roster, Network),
+    /// Something has happened to interfaces.
+    Links,
     /// Time to look what can be reaped.
     Tick,
 }
@@ -101,6 +105,8 @@ pub struct Controller<D> {
     covered: BTreeSet<CgroupId>,
     /// Interfaces that cannot have programs, and why.
     unplaced: BTreeMap<u32, String>,
+    /// Where our programs are among those of the interfaces.
+    order: order::Orders,
     /// Tells which connections others have made to workloads.
     census: Census,
     problems: Vec<Problem>,
@@ -143,6 +149,7 @@ impl<D: Dataplane> Controller<D> {
             network,
             covered: BTreeSet::new(),
             unplaced: BTreeMap::new(),
+            order: order::Orders::new(now),
             census,
             compiler,
             started: now,
@@ -221,6 +228,10 @@ impl<D: Dataplane> Controller<D> {
                 self.network = network;
                 true
             }
+            Event::Links => {
+                self.order.look_soon();
+                false
+            }
             Event::Tick => self.tick(),
         }
     }
@@ -242,12 +253,13 @@ impl<D: Dataplane> Controller<D> {
             self.fault = Some(format!("{error:#}"));
             self.report.fault(self.fault.as_deref());
         }
-        if !ops.is_empty() || matches!(result, Ok(true)) {
+        let order_changed = self.look_at_order();
+        if !ops.is_empty() || order_changed || matches!(result, Ok(true)) {
             // How full the maps are has changed, or what is enforced.
             self.publish();
         }
         // What failed is tried again; what did not fit, when there is more room.
-        self.fault.is_some() || !self.refused.is_empty() && !ops.is_empty()
+        self.fault.is_some() || self.order.has_gap() || !self.refused.is_empty() && !ops.is_empty()
     }
 
     /// Brings registry and workloads into the kernel and publishes. What fails is tried again at the next tick; until then the

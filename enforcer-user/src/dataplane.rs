@@ -16,6 +16,7 @@ pub mod interface;
 pub mod kernel;
 pub mod load;
 pub mod maps;
+pub mod misplaced;
 pub mod pin;
 pub mod places;
 pub mod probe;
@@ -36,6 +37,7 @@ use enforcer_common::verdict::{Lookup, Tables, Workload};
 use enforcer_core::policy::image::{Image, MapOp};
 
 pub use kernel::Kernel;
+pub use misplaced::{Misplaced, Trouble};
 pub use places::{InboundFlow, Layout, Placed};
 
 /// Tells which connections others have made to workloads.
@@ -65,6 +67,9 @@ pub trait Dataplane: Send + Sync {
     /// Attaches to these interfaces and to no others, and lets the programs know whose they are. Those that could not be are told;
     /// they are tried again the next time.
     fn place(&mut self, layout: &Layout, inbound: &Inbound<'_>) -> Result<BTreeMap<u32, String>>;
+
+    /// Looks whether ours come before all other programs of the interfaces, and puts right what does not. Returns what did not.
+    fn check_order(&mut self, inbound: &Inbound<'_>) -> Result<Vec<Misplaced>>;
 
     /// Whether what was attached still is: not after `enforcer detach`.
     fn is_intact(&self) -> bool;

@@ -79,6 +79,13 @@ impl PartialEq for Place {
 impl Eq for Place {}
 
 impl Place {
+    /// As if it had been found so.
+    #[cfg(test)]
+    pub fn found(interfaces: BTreeSet<Interface>, uncovered: BTreeSet<String>) -> Self {
+        let (addresses, cookie, ambient, namespace) = (BTreeSet::new(), None, false, None);
+        Self { interfaces, uncovered, addresses, cookie, ambient, namespace, looked: Instant::now() }
+    }
+
     /// Whether everything that it sends passes the node's side of its interfaces.
     pub fn is_covered(&self) -> bool {
         !self.interfaces.is_empty() && self.uncovered.is_empty()

@@ -1,6 +1,7 @@
 //! What the agent says of itself: one snapshot, made after every change that reached the kernel. Serialised as it is by
 //! `enforcer status -o json`; the field names are stable.
 
+pub mod interfaces;
 pub mod updates;
 
 use enforcer_common::mode::{Enforcement, Switch};
@@ -8,6 +9,7 @@ use enforcer_core::problem::Problem;
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
+use interfaces::{InterfaceStatus, UnattachedInterface};
 
 /// All of it.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -42,6 +44,24 @@ pub struct Status {
     pub attached: Vec<String>,
     /// Workloads of this node.
     pub workloads: Vec<WorkloadStatus>,
+    /// Interfaces that have programs.
+    #[serde(default)]
+    pub interfaces: Vec<InterfaceStatus>,
+    /// The node's own among them, by `--uplink`.
+    #[serde(default)]
+    pub uplinks: Vec<String>,
+    /// Interfaces that should have programs and cannot.
+    #[serde(default)]
+    pub unattached_interfaces: Vec<UnattachedInterface>,
+    /// Interfaces that a pattern of `--interface` names and that no known workload has.
+    #[serde(default)]
+    pub unknown_interfaces: Vec<String>,
+    /// Interfaces that a pattern names and whose packets no program can read: not Ethernet.
+    #[serde(default)]
+    pub unreadable_interfaces: Vec<String>,
+    /// How often other programs were found before ours, or ours gone, since the agent started.
+    #[serde(default)]
+    pub order_lost: u64,
     /// How full the maps are.
     pub maps: Vec<MapStatus>,
     /// Decisions by reason, since the maps were made; reasons never met are left out.
@@ -108,6 +128,24 @@ pub struct WorkloadStatus {
     pub own_enforcement: Option<String>,
     /// Its outbound policy.
     pub outbound_policy: String,
+    /// `sidecar` or `ambient`, if a mesh proxy stands beside it.
+    #[serde(default)]
+    pub mesh: Option<String>,
+    /// Whether its packets are judged at its interfaces; else only what its sockets do is.
+    #[serde(default)]
+    pub covered: bool,
+    /// The node's side of its interfaces.
+    #[serde(default)]
+    pub interfaces: Vec<String>,
+    /// Its interfaces, as it calls them, without such a side.
+    #[serde(default)]
+    pub uncovered: Vec<String>,
+    /// Its own addresses.
+    #[serde(default)]
+    pub addresses: Vec<String>,
+    /// What a person should know and that is no fault.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// Events of it that were not sent.
     pub events_suppressed: u64,
 }

@@ -42,28 +42,28 @@ impl Skb {
 
     /// Whether the kernel takes it for IPv6.
     #[inline(always)]
-    pub fn is_v6(&self) -> bool {
+    pub fn is_v6(self) -> bool {
         // SAFETY: the context pointer; an aligned 4-byte field.
         unsafe { read_volatile(addr_of!((*self.raw).protocol)) == ETH_P_IPV6 }
     }
 
     /// The index of the interface.
     #[inline(always)]
-    pub fn interface(&self) -> u32 {
+    pub fn interface(self) -> u32 {
         // SAFETY: as above.
         unsafe { read_volatile(addr_of!((*self.raw).ifindex)) }
     }
 
     /// The socket's cookie, 0 when it has none.
     #[inline(always)]
-    pub fn cookie(&self) -> u64 {
+    pub fn cookie(self) -> u64 {
         // SAFETY: the helper takes the context pointer of a packet program.
         unsafe { bpf_get_socket_cookie(self.raw.cast()) }
     }
 
     /// The cgroup of its socket; 0 without one.
     #[inline(always)]
-    pub fn cgroup(&self) -> CgroupId {
+    pub fn cgroup(self) -> CgroupId {
         // SAFETY: as above.
         CgroupId::new(unsafe { bpf_skb_cgroup_id(self.raw) })
     }
@@ -71,14 +71,14 @@ impl Skb {
     /// The ancestor of that at a depth; 0 when it is not that deep.
     #[inline(always)]
     #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)] // a depth is below 256
-    pub fn ancestor_cgroup(&self, level: u64) -> CgroupId {
+    pub fn ancestor_cgroup(self, level: u64) -> CgroupId {
         // SAFETY: as above.
         CgroupId::new(unsafe { bpf_skb_ancestor_cgroup_id(self.raw, level as i32) })
     }
 
     /// Its socket, if that is a whole one: not a connection that is being made or has ended.
     #[inline(always)]
-    pub fn socket(&self) -> Option<PacketSocket> {
+    pub fn socket(self) -> Option<PacketSocket> {
         // SAFETY: the context pointer; the verifier wants it checked before it is used.
         let socket = unsafe { (*self.raw).__bindgen_anon_2.sk };
         if socket.is_null() {
@@ -91,7 +91,7 @@ impl Skb {
 
     /// Makes it as long as this; what is new is zero.
     #[inline(always)]
-    pub fn resize(&self, length: u32) -> bool {
+    pub fn resize(self, length: u32) -> bool {
         // SAFETY: the helper takes the context pointer of an interface's program.
         unsafe { bpf_skb_change_tail(self.raw, length, 0) == 0 }
     }
@@ -99,7 +99,7 @@ impl Skb {
     /// Writes `bytes` over what is at `at`.
     #[inline(always)]
     #[allow(clippy::cast_possible_truncation)] // headers
-    pub fn store<const N: usize>(&self, at: u32, bytes: &[u8; N]) -> bool {
+    pub fn store<const N: usize>(self, at: u32, bytes: &[u8; N]) -> bool {
         // SAFETY: as above; `bytes` is as long as is said.
         unsafe { bpf_skb_store_bytes(self.raw, at, bytes.as_ptr().cast(), N as u32, 0) == 0 }
     }
@@ -107,7 +107,7 @@ impl Skb {
     /// Sends it out by the interface that it came in by; what the program has to return.
     #[inline(always)]
     #[allow(clippy::cast_possible_truncation)] // an action
-    pub fn send_back(&self) -> i32 {
+    pub fn send_back(self) -> i32 {
         // SAFETY: the helper takes numbers only.
         unsafe { bpf_redirect(self.interface(), 0) as i32 }
     }
@@ -137,7 +137,7 @@ impl Frame for Skb {
 #[inline(always)]
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a sum of 32 bits
 pub fn checksum<const N: usize>(bytes: &mut [u8; N], sum: u32) -> u32 {
-    const { assert!(N % 4 == 0) }
+    const { assert!(N.is_multiple_of(4)) }
     // SAFETY: the helper reads as many bytes as is said; nothing is subtracted.
     unsafe { bpf_csum_diff(core::ptr::null_mut(), 0, bytes.as_mut_ptr().cast(), N as u32, sum) as u32 }
 }

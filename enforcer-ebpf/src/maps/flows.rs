@@ -9,6 +9,8 @@ use enforcer_common::key::CgroupId;
 use enforcer_common::limits;
 use enforcer_common::word::{Tagged as _, Word};
 
+use crate::maps::lookups::{Looked, looked};
+
 /// A workload's flows. Full: the one that was looked at longest ago goes, and costs a fresh decision.
 type Table = LruHashMap<FlowKey, u64, { limits::FLOWS as usize }>;
 
@@ -21,6 +23,7 @@ static FLOWS: HashOfMaps<CgroupId, Table, { (limits::WORKLOADS * limits::HEADROO
 /// What is known of a flow of `workload`. An element that was recycled under our eyes is no flow: that costs a decision.
 #[inline(always)]
 pub fn get(workload: CgroupId, key: &FlowKey) -> Option<Flow> {
+    looked(Looked::Map);
     // SAFETY: an inner map lives for as long as a program that has found it.
     let table = unsafe { FLOWS.get(&workload) }?;
     let pointer = table.get_ptr(key)?;
@@ -32,6 +35,7 @@ pub fn get(workload: CgroupId, key: &FlowKey) -> Option<Flow> {
 /// Remembers a flow of `workload`. One that cannot be remembered costs a decision, too.
 #[inline(always)]
 pub fn set(workload: CgroupId, key: &FlowKey, flow: Flow) {
+    looked(Looked::Map);
     // SAFETY: as above.
     if let Some(table) = unsafe { FLOWS.get(&workload) } {
         let _ = table.insert(key, Word::new(key, flow.payload()).raw(), 0);
@@ -41,6 +45,7 @@ pub fn set(workload: CgroupId, key: &FlowKey, flow: Flow) {
 /// Forgets a flow of `workload`.
 #[inline(always)]
 pub fn remove(workload: CgroupId, key: &FlowKey) {
+    looked(Looked::Map);
     // SAFETY: as above.
     if let Some(table) = unsafe { FLOWS.get(&workload) } {
         let _ = table.remove(key);

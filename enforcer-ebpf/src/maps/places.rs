@@ -14,6 +14,7 @@ use enforcer_common::limits::{self, GENERATIONS as SLOTS, HEADROOM};
 use enforcer_common::verdict::{Lookup, TableFault};
 use enforcer_common::word::{Tagged, Word};
 
+use crate::maps::lookups::{Looked, looked};
 use crate::maps::word;
 
 /// Written by the agent, read by the programs of interfaces. Full: the interface stays an unknown workload's.
@@ -71,6 +72,7 @@ fn place<K: Tagged + Copy>(key: &K, look_up: impl Fn() -> Option<*const PlaceVal
 
 #[inline(always)]
 fn place_once<K: Tagged + Copy>(key: &K, look_up: &impl Fn() -> Option<*const PlaceValue>) -> Lookup<Place> {
+    looked(Looked::Map);
     let Some(value) = look_up() else { return Ok(None) };
     // SAFETY: three aligned words of a live map value.
     let (low, high, proxy) = unsafe {

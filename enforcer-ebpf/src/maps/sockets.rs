@@ -13,6 +13,7 @@ use enforcer_common::verdict::Backend;
 
 use crate::ctx::skb::PacketSocket;
 use crate::ctx::{self, Family, SockAddr};
+use crate::maps::lookups::{Looked, looked};
 
 /// Written by the connect programs, read by getpeername, recvmsg and the next connect; nobody else. No memory: the
 /// connection is denied.
@@ -31,6 +32,7 @@ static JUDGED: SkStorage<Judged> = SkStorage::new();
 /// What was decided over the flow of a packet's socket, if it is `tuple`'s. Read where it stands: only what fits is looked at further.
 #[inline(always)]
 pub fn judged(socket: &PacketSocket, tuple: &Tuple) -> Option<Judged> {
+    looked(Looked::Storage);
     let map = (&raw const JUDGED).cast_mut().cast();
     // SAFETY: the helper takes the socket of the context, a whole one.
     let pointer = unsafe { bpf_sk_storage_get(map, socket.raw().cast(), null_mut(), 0) };
@@ -45,6 +47,7 @@ pub fn judged(socket: &PacketSocket, tuple: &Tuple) -> Option<Judged> {
 /// Remembers what was decided. Without memory it is decided again.
 #[inline(always)]
 pub fn set_judged(socket: &PacketSocket, judged: Judged) {
+    looked(Looked::Storage);
     let map = (&raw const JUDGED).cast_mut().cast();
     let flags = u64::from(BPF_SK_STORAGE_GET_F_CREATE);
     // SAFETY: as above; the kernel makes a value of zeros.
@@ -58,6 +61,7 @@ pub fn set_judged(socket: &PacketSocket, judged: Judged) {
 /// What the socket of a packet asked for when it was sent to `target` instead; [`Backend::NONE`] when it asked for that itself.
 #[inline(always)]
 pub fn asked_for(socket: &PacketSocket, target: &Backend) -> Backend {
+    looked(Looked::Storage);
     let map = (&raw const PEERS).cast_mut().cast();
     // SAFETY: as above.
     let pointer = unsafe { bpf_sk_storage_get(map, socket.raw().cast(), null_mut(), 0) };
@@ -68,6 +72,7 @@ pub fn asked_for(socket: &PacketSocket, target: &Backend) -> Backend {
             return asked;
         }
     }
+    looked(Looked::Storage);
     let map = (&raw const REPLIES).cast_mut().cast();
     // SAFETY: as above.
     let pointer = unsafe { bpf_sk_storage_get(map, socket.raw().cast(), null_mut(), 0) };
@@ -82,6 +87,7 @@ pub fn asked_for(socket: &PacketSocket, target: &Backend) -> Backend {
 /// What a socket remembers of its peer.
 #[inline(always)]
 pub fn peer<F: Family>(sock: &SockAddr<F>) -> Translation {
+    looked(Looked::Storage);
     // SAFETY: the helper takes the socket of the context.
     let pointer = unsafe { PEERS.get_ptr_mut(sock.raw()) };
     if pointer.is_null() {
@@ -94,6 +100,7 @@ pub fn peer<F: Family>(sock: &SockAddr<F>) -> Translation {
 /// Remembers the peer; whether there was memory for it.
 #[inline(always)]
 pub fn set_peer<F: Family>(sock: &SockAddr<F>, peer: Translation) -> bool {
+    looked(Looked::Storage);
     // SAFETY: as above; without a value the kernel makes one of zeros.
     let pointer = unsafe { PEERS.get_or_insert_ptr_mut(sock.raw(), None) };
     if pointer.is_null() {
@@ -117,6 +124,7 @@ fn set_mptcp_peer<F: Family>(sock: &SockAddr<F>, peer: Translation) {
     if socket.is_null() {
         return;
     }
+    looked(Looked::Storage);
     let map = (&raw const PEERS).cast_mut().cast();
     let flags = u64::from(BPF_SK_STORAGE_GET_F_CREATE);
     // SAFETY: the helper takes any socket that the kernel itself gave; the kernel makes a value of zeros.
@@ -161,6 +169,7 @@ impl Replies {
 /// The translations of a socket that has some.
 #[inline(always)]
 pub fn replies<F: Family>(sock: &SockAddr<F>) -> Option<Replies> {
+    looked(Looked::Storage);
     // SAFETY: the helper takes the socket of the context.
     let pointer = unsafe { REPLIES.get_ptr_mut(sock.raw()) };
     (!pointer.is_null()).then_some(Replies { first: pointer.cast() })
@@ -169,6 +178,7 @@ pub fn replies<F: Family>(sock: &SockAddr<F>) -> Option<Replies> {
 /// The translations of a socket, made when there are none yet; `None` without memory.
 #[inline(always)]
 pub fn make_replies<F: Family>(sock: &SockAddr<F>) -> Option<Replies> {
+    looked(Looked::Storage);
     // SAFETY: as above; without a value the kernel makes one of zeros.
     let pointer = unsafe { REPLIES.get_or_insert_ptr_mut(sock.raw(), None) };
     (!pointer.is_null()).then_some(Replies { first: pointer.cast() })

@@ -42,10 +42,10 @@ pub(super) async fn watch(
     let mut interval = tokio::time::interval(TICK);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
-            _ = interval.tick() => {}
-            changed = news.changed() => changed.context("cannot listen to the network")?,
-        }
+        let has_news = tokio::select! {
+            _ = interval.tick() => false,
+            changed = news.changed() => changed.map(|()| true).context("cannot listen to the network")?,
+        };
         match tokio::task::block_in_place(|| watched.look(&last)) {
             Ok(now) if now != last => {
                 last = now.clone();
@@ -53,6 +53,9 @@ pub(super) async fn watch(
             }
             Ok(_) => {}
             Err(error) => tracing::warn!(error = format!("{error:#}"), "taken to be as it was"),
+        }
+        if has_news {
+            events.send(Event::Links).await.ok().context("the controller is gone")?;
         }
     }
 }

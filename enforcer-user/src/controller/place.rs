@@ -21,9 +21,12 @@ impl<D: Dataplane> Controller<D> {
         let Self { dataplane, roster, network, census, .. } = self;
         let failed = dataplane.place(&layout, &|| census(roster, network))?;
         for (index, error) in failed.iter().filter(|(index, _)| !self.unplaced.contains_key(index)) {
-            tracing::warn!(interface = index, error, "cannot attach to an interface");
+            let name = layout.name(*index);
+            tracing::warn!(interface = name, error, "cannot attach to an interface");
         }
         self.unplaced = failed;
+        // Attaching puts ours first.
+        self.order.look_soon();
         let is_placed = |cgroup: &CgroupId| {
             let place = self.network.workloads.get(cgroup);
             place.is_some_and(|place| {

@@ -16,7 +16,7 @@ use crate::config::RegistrySource;
 use crate::controller::{Controller, HostNames, RuleNames, SourceState};
 use crate::dataplane::Dataplane;
 use crate::status::updates::Updates;
-use crate::status::{MapStatus, SourceStatus, Status, WorkloadStatus};
+use crate::status::{MapStatus, SourceStatus, Status};
 
 /// What the kernel holds, for readers. Counters are not in it: they are read when somebody looks.
 #[derive(Clone, Debug, Default)]
@@ -106,8 +106,10 @@ impl<D: Dataplane> Controller<D> {
             problems: problems.collect(),
             ready: not_ready.is_empty(),
             not_ready,
+            order_lost: self.order.lost,
             ..Status::default()
         };
+        self.tell_interfaces(&mut status);
         if self.lifted {
             status.follow(Switch::to(Enforcement::Off), 0);
             "detach".clone_into(&mut status.enforcement_from);
@@ -151,6 +153,7 @@ impl<D: Dataplane> Controller<D> {
         reasons.extend(gone.map(|identified| {
             format!("the cgroup of a workload is not there: {}", identified.workload.cgroup.display())
         }));
+        reasons.extend(self.gaps());
         reasons
     }
 
@@ -165,27 +168,5 @@ impl<D: Dataplane> Controller<D> {
             objects: state.snapshot.objects.len(),
             stale_files: state.snapshot.stale_files.clone(),
         }
-    }
-
-    fn workload_statuses(&self) -> Vec<WorkloadStatus> {
-        let identified = self.roster.workloads.iter().filter(|identified| identified.cgroup.is_some());
-        identified
-            .map(|identified| {
-                let id = identified.cgroup.as_ref().map(|cgroup| cgroup.id);
-                let compiled = id.and_then(|id| self.compiler.image().workloads.get(&id));
-                WorkloadStatus {
-                    namespace: identified.workload.namespace.to_string(),
-                    name: identified.workload.name.clone(),
-                    cgroup: identified.workload.cgroup.display().to_string(),
-                    // Set with the node's, by `Status::follow`.
-                    enforcement: String::new(),
-                    own_enforcement: identified.workload.enforcement.map(|own| own.to_string()),
-                    outbound_policy: compiled
-                        .map(|workload| workload.policy().to_string())
-                        .unwrap_or_default(),
-                    events_suppressed: 0,
-                }
-            })
-            .collect()
     }
 }

@@ -1,5 +1,7 @@
 //! The controller's stories, on maps in memory.
 
+mod coverage;
+
 use std::path::PathBuf;
 
 use enforcer_common::addr::Protocol;

@@ -11,7 +11,7 @@ use enforcer_common::mode::Switch;
 use enforcer_common::verdict::{Lookup, Workload};
 use enforcer_core::policy::image::{Image, MapOp};
 
-use crate::dataplane::{Dataplane, Inbound, Layout, NodeSettings, switch};
+use crate::dataplane::{Dataplane, Inbound, Layout, Misplaced, NodeSettings, switch};
 
 /// Does what the kernel's maps would, and fails when told to.
 #[derive(Debug, Default)]
@@ -28,6 +28,10 @@ pub struct Fake {
     pub detached: bool,
     /// Where the workloads are.
     pub layout: Layout,
+    /// Interfaces that cannot have programs, and why.
+    pub unplaceable: BTreeMap<u32, String>,
+    /// What the next look at the order of programs finds.
+    pub misplaced: Vec<Misplaced>,
     attached: Vec<(CgroupId, PathBuf)>,
 }
 
@@ -55,7 +59,11 @@ impl Dataplane for Fake {
 
     fn place(&mut self, layout: &Layout, _: &Inbound<'_>) -> Result<BTreeMap<u32, String>> {
         self.layout = layout.clone();
-        Ok(BTreeMap::new())
+        Ok(self.unplaceable.clone())
+    }
+
+    fn check_order(&mut self, _: &Inbound<'_>) -> Result<Vec<Misplaced>> {
+        Ok(std::mem::take(&mut self.misplaced))
     }
 
     fn configure(&mut self, settings: &NodeSettings) -> Result<()> {

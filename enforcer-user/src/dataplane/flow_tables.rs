@@ -17,13 +17,15 @@ use crate::dataplane::sys;
 /// The open map of maps.
 pub struct FlowTables {
     map: OwnedFd,
+    entries: u32,
 }
 
 impl FlowTables {
-    /// Opens it.
-    pub fn open(pins: &Pins) -> Result<Self> {
+    /// Opens it; tables that are made from now on have room for so many flows.
+    pub fn open(pins: &Pins, flows: usize) -> Result<Self> {
         let path = pins.map(map::FLOWS);
-        Ok(Self { map: sys::get(&path).with_context(|| format!("cannot open {}", path.display()))? })
+        let map = sys::get(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        Ok(Self { map, entries: u32::try_from(flows).unwrap_or(limits::FLOWS) })
     }
 
     /// Makes the table of a workload, if there is none: what is in one that is there stays.
@@ -32,7 +34,7 @@ impl FlowTables {
         if sys::has_element(self.map.as_fd(), &key).context("cannot read FLOWS")? {
             return Ok(());
         }
-        let table = sys::create_lru(size_of::<FlowKey>(), size_of::<u64>(), limits::FLOWS)
+        let table = sys::create_lru(size_of::<FlowKey>(), size_of::<u64>(), self.entries)
             .context("cannot make a table of flows")?;
         sys::insert_map(self.map.as_fd(), &key, table.as_fd()).context("cannot write to FLOWS")
     }

@@ -83,7 +83,8 @@ fn attach_by(
         }
         match mechanism {
             Mechanism::Tcx => {
-                tcx::attach(&pin, target.index, program, programs.interface(program)?).with_context(failed)?
+                let loaded = programs.interface(program)?;
+                tcx::attach(&pin, target.index, program, loaded).with_context(failed)?;
             }
             Mechanism::Clsact => {
                 clsact::attach(&pin, target.index, program, programs).with_context(failed)?;
@@ -125,6 +126,13 @@ fn take_off_one(pin: &Path, index: Option<u32>) -> io::Result<()> {
         (PinnedObject::Program(id), Some(index)) => clsact::take_off(id, index),
         (PinnedObject::Program(_), None) | (PinnedObject::Other, _) => Ok(()),
     }
+}
+
+/// The programs of this build that are missing where some of a side are.
+pub(super) fn missing(names: &[String]) -> Vec<&'static str> {
+    let is_there = |program: &InterfaceProgram| names.iter().any(|name| name == program.name);
+    let sides = [Side::Workload, Side::Uplink].into_iter().filter(|side| of_side(*side).any(is_there));
+    sides.flat_map(of_side).filter(|program| !is_there(program)).map(|program| program.name).collect()
 }
 
 /// The programs of a side, in the order in which they are attached.

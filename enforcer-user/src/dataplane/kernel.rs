@@ -17,6 +17,7 @@ use crate::dataplane::attach;
 use crate::dataplane::interface::{self, Target};
 use crate::dataplane::load::{self, Programs};
 use crate::dataplane::maps::Maps;
+use crate::dataplane::misplaced::{self, Misplaced};
 use crate::dataplane::pin::{PinLock, Pins};
 use crate::dataplane::{Dataplane, Inbound, InboundFlow, Layout, NodeSettings, detach, probe, switch};
 
@@ -27,14 +28,17 @@ pub struct Kernel {
     programs: Programs,
     maps: Maps,
     attached: Vec<(CgroupId, PathBuf)>,
+    /// Interfaces that have programs.
+    placed: Vec<Target>,
     /// Made its maps, and nothing is attached to them yet.
     fresh: bool,
     _lock: PinLock,
 }
 
 impl Kernel {
-    /// Loads the programs over the maps that are pinned, or new ones. Nothing is attached and nothing in force changes.
-    pub fn load(pin_dir: &Path, limits: &Limits) -> Result<Self> {
+    /// Loads the programs over the maps that are pinned, or new ones; for tests, programs that count their look-ups. Nothing is
+    /// attached and nothing in force changes.
+    pub fn load(pin_dir: &Path, limits: &Limits, counts_lookups: bool) -> Result<Self> {
         let faults = probe::faults(pin_dir);
         if !faults.is_empty() {
             bail!("this machine cannot enforce:\n  {}", faults.join("\n  "));
@@ -42,14 +46,14 @@ impl Kernel {
         let lock = PinLock::take(pin_dir)?;
         let pins = Pins::new(pin_dir);
         let fresh = load::is_fresh(&pins);
-        let programs = load::load(&pins, limits)?;
-        let mut maps = Maps::open(&pins)?;
+        let programs = load::load(&pins, limits, counts_lookups)?;
+        let mut maps = Maps::open(&pins, limits.flows)?;
         maps.allow_events(CgroupId::new(0))?;
         maps.allow_flows(CgroupId::new(0))?;
         if fresh {
             switch::inherit(&pins, &mut maps)?;
         }
-        Ok(Self { pins, programs, maps, attached: Vec::new(), fresh, _lock: lock })
+        Ok(Self { pins, programs, maps, attached: Vec::new(), placed: Vec::new(), fresh, _lock: lock })
     }
 
     /// Where everything is pinned.
@@ -145,17 +149,26 @@ impl Dataplane for Kernel {
         let uplinks = layout.uplinks.iter().map(|(index, name)| (*index, name, Side::Uplink));
         let mut failed = BTreeMap::new();
         let mut keep = Vec::new();
+        self.placed.clear();
         for (index, name, side) in workloads.chain(uplinks) {
             let target = Target { index, name: name.clone(), side };
             let between = &mut || remember(maps, inbound());
             keep.push(index);
-            if let Err(error) = interface::attach(&self.pins, &target, &mut self.programs, between) {
-                failed.insert(index, format!("{name}: {error:#}"));
+            match interface::attach(&self.pins, &target, &mut self.programs, between) {
+                Ok(()) => self.placed.push(target),
+                Err(error) => drop(failed.insert(index, format!("{error:#}"))),
             }
         }
         interface::detach_others(&self.pins, &keep)?;
         maps.places.remove(layout)?;
         Ok(failed)
+    }
+
+    fn check_order(&mut self, inbound: &Inbound<'_>) -> Result<Vec<Misplaced>> {
+        let Self { pins, programs, maps, placed, .. } = self;
+        let between = &mut || remember(maps, inbound());
+        let looked = placed.iter().map(|target| misplaced::put_right(pins, target, programs, between));
+        Ok(looked.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
     }
 
     fn is_intact(&self) -> bool {

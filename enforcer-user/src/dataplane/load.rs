@@ -8,7 +8,8 @@ use aya::programs::{Program, ProgramError, SchedClassifier};
 use aya::{Btf, Ebpf, EbpfLoader};
 use enforcer_common::limits::{EVENTS_BYTES, HEADROOM};
 use enforcer_common::names::{
-    CGROUP_PROGRAMS, CgroupProgram, HAS_MPTCP_HELPER, INTERFACE_PROGRAMS, InterfaceProgram, MEMORY, map,
+    CGROUP_PROGRAMS, COUNTS_LOOKUPS, CgroupProgram, HAS_MPTCP_HELPER, INTERFACE_PROGRAMS, InterfaceProgram,
+    MEMORY, map,
 };
 use enforcer_core::policy::budget::Limits;
 
@@ -66,11 +67,11 @@ impl Programs {
 
 /// Loads all programs over the pinned maps; maps that are not there yet are made and pinned. On failure nothing is
 /// left that was not there before.
-pub fn load(pins: &Pins, limits: &Limits) -> Result<Programs> {
+pub fn load(pins: &Pins, limits: &Limits, counts_lookups: bool) -> Result<Programs> {
     let fresh = is_fresh(pins);
     check_sizes(pins, limits)?;
     pins.create()?;
-    let loaded = load_programs(pins, limits);
+    let loaded = load_programs(pins, limits, counts_lookups);
     if loaded.is_err() && fresh {
         unpin_maps(pins);
     }
@@ -92,7 +93,7 @@ pub(super) fn unpin_maps(pins: &Pins) {
     }
 }
 
-fn load_programs(pins: &Pins, limits: &Limits) -> Result<Programs> {
+fn load_programs(pins: &Pins, limits: &Limits, counts_lookups: bool) -> Result<Programs> {
     let btf = Btf::from_sys_fs().context("cannot read the kernel's BTF from /sys/kernel/btf/vmlinux")?;
     let paths: Vec<_> = map::ALL.iter().map(|name| (*name, pins.map(name))).collect();
     let mut loader = EbpfLoader::new();
@@ -105,6 +106,8 @@ fn load_programs(pins: &Pins, limits: &Limits) -> Result<Programs> {
     }
     let has_mptcp_helper = u8::from(probe::has_mptcp_helper());
     loader.override_global(HAS_MPTCP_HELPER, &has_mptcp_helper, true);
+    let counts_lookups = u8::from(counts_lookups);
+    loader.override_global(COUNTS_LOOKUPS, &counts_lookups, true);
     let mut ebpf = loader.load(OBJECT).context("cannot create the eBPF maps")?;
     let cgroup = CGROUP_PROGRAMS
         .iter()

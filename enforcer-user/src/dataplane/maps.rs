@@ -50,8 +50,8 @@ where
 }
 
 impl Maps {
-    /// Opens all of them.
-    pub fn open(pins: &Pins) -> Result<Self> {
+    /// Opens all of them; each workload gets room for so many flows.
+    pub fn open(pins: &Pins, flows: usize) -> Result<Self> {
         Ok(Self {
             workloads: open(pins, map::WORKLOADS)?,
             exact: open(pins, map::EXACT)?,
@@ -62,7 +62,7 @@ impl Maps {
             rule_hits: open(pins, map::RULE_HITS)?,
             event_budget: open(pins, map::EVENT_BUDGET)?,
             config: open(pins, map::CONFIG)?,
-            flows: FlowTables::open(pins)?,
+            flows: FlowTables::open(pins, flows)?,
             places: Places::open(pins)?,
             generations: Generations::open(pins)?,
         })

@@ -33,6 +33,14 @@ pub struct Layout {
     pub addresses: BTreeMap<CgroupId, BTreeSet<IpAddr>>,
 }
 
+impl Layout {
+    /// What the interface of this number is called; nothing for one that is not in it.
+    pub fn name(&self, index: u32) -> &str {
+        let of_workload = self.interfaces.get(&index).map(|placed| &placed.name);
+        of_workload.or_else(|| self.uplinks.get(&index)).map_or("", String::as_str)
+    }
+}
+
 /// An interface of a workload.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Placed {

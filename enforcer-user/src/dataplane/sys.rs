@@ -173,9 +173,7 @@ pub(super) fn load_trivial(prog_type: u32, attach_type: u32) -> io::Result<Owned
         prog_ifindex: 0,
         expected_attach_type: attach_type,
     };
-    let fd = bpf(BPF_PROG_LOAD, &mut attr)?;
-    // SAFETY: the kernel has just given us this descriptor.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    make(BPF_PROG_LOAD, &mut attr)
 }
 
 /// Makes a hash map of which the least used element goes when it is full.
@@ -191,9 +189,7 @@ pub(super) fn create_lru(key_size: usize, value_size: usize, max_entries: u32) -
         numa_node: 0,
         map_name: *b"FLOWS.workload\0\0",
     };
-    let fd = bpf(BPF_MAP_CREATE, &mut attr)?;
-    // SAFETY: the kernel has just given us this descriptor.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    make(BPF_MAP_CREATE, &mut attr)
 }
 
 /// Whether a map of maps has this key.
@@ -244,12 +240,9 @@ fn element(command: libc::c_int, map: BorrowedFd<'_>, key: u64, value: u64) -> i
 /// Whether links of this kind exist: asks for one to nowhere, which a kernel that knows them refuses because of the target.
 pub(super) fn knows_link(program: BorrowedFd<'_>, attach_type: u32) -> io::Result<bool> {
     let mut attr = LinkCreate { prog_fd: number(program), target_fd: NOWHERE, attach_type, flags: 0 };
-    match bpf(BPF_LINK_CREATE, &mut attr) {
-        Ok(fd) => {
-            // SAFETY: the kernel has just given us this descriptor; the link goes with it.
-            drop(unsafe { OwnedFd::from_raw_fd(fd) });
-            Ok(true)
-        }
+    match make(BPF_LINK_CREATE, &mut attr) {
+        // The link goes with its descriptor.
+        Ok(_) => Ok(true),
         Err(error) => match error.raw_os_error() {
             Some(libc::EBADF | libc::ENODEV) => Ok(true),
             Some(libc::EINVAL) => Ok(false),
@@ -310,6 +303,13 @@ pub(super) fn cgroup_of(link: BorrowedFd<'_>) -> io::Result<u64> {
     info(link).map(|info| info.cgroup_id)
 }
 
+/// The index of the interface that a TCX link is attached to; 0 when that has gone. Not necessarily one of our network namespace.
+pub(super) fn interface_of(link: BorrowedFd<'_>) -> io::Result<u32> {
+    // Where a cgroup's link has the id, this one has the index, and the attach type after it.
+    let [a, b, c, d, ..] = cgroup_of(link)?.to_ne_bytes();
+    Ok(u32::from_ne_bytes([a, b, c, d]))
+}
+
 /// What is pinned for an interface.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum PinnedObject {
@@ -345,7 +345,8 @@ pub(super) fn link_create(
     target: BorrowedFd<'_>,
     attach_type: u32,
 ) -> io::Result<OwnedFd> {
-    create(LinkCreate { prog_fd: number(program), target_fd: number(target), attach_type, flags: 0 })
+    let mut attr = LinkCreate { prog_fd: number(program), target_fd: number(target), attach_type, flags: 0 };
+    make(BPF_LINK_CREATE, &mut attr)
 }
 
 /// Attaches `program` to an interface at a TCX hook, before all that is there.
@@ -354,13 +355,9 @@ pub(super) fn link_create_first(
     index: u32,
     attach_type: u32,
 ) -> io::Result<OwnedFd> {
-    create(LinkCreate { prog_fd: number(program), target_fd: index, attach_type, flags: BPF_F_BEFORE })
-}
-
-fn create(mut attr: LinkCreate) -> io::Result<OwnedFd> {
-    let fd = bpf(BPF_LINK_CREATE, &mut attr)?;
-    // SAFETY: the kernel has just given us this descriptor.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    let flags = BPF_F_BEFORE;
+    let mut attr = LinkCreate { prog_fd: number(program), target_fd: index, attach_type, flags };
+    make(BPF_LINK_CREATE, &mut attr)
 }
 
 /// Puts `program` into `link` in place of the one that is there.
@@ -386,9 +383,7 @@ pub(super) fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
 pub(super) fn get(path: &Path) -> io::Result<OwnedFd> {
     let path = c_path(path)?;
     let mut attr = Object { pathname: path.as_ptr() as u64, bpf_fd: 0, file_flags: 0 };
-    let fd = bpf(BPF_OBJ_GET, &mut attr)?;
-    // SAFETY: the kernel has just given us this descriptor.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    make(BPF_OBJ_GET, &mut attr)
 }
 
 /// Waits until every program that runs now has ended: `synchronize_rcu`, which is what the global barrier does.
@@ -400,6 +395,13 @@ pub(super) fn wait_for_programs() {
         // Refused where CPUs run without a tick (nohz_full). A program's run is microseconds.
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
+}
+
+/// A command that gives a descriptor.
+fn make<T>(command: libc::c_int, attr: &mut T) -> io::Result<OwnedFd> {
+    let fd = bpf(command, attr)?;
+    // SAFETY: the kernel has just given us this descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 fn bpf<T>(command: libc::c_int, attr: &mut T) -> io::Result<libc::c_int> {

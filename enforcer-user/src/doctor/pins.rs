@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use enforcer_common::ABI_VERSION;
 use enforcer_common::mode::{Enforcement, Switch};
 
-use crate::dataplane::probe::pinned::PinnedAbi;
+use crate::dataplane::probe::pinned::{PinnedAbi, PinnedTarget};
 use crate::doctor::{Area, Check};
 
 const AREA: Area = Area("pins");
@@ -52,8 +52,18 @@ pub(super) fn checks(pinned: &Pinned) -> Vec<Check> {
 }
 
 fn described(abi: &PinnedAbi) -> String {
-    let links: usize = abi.cgroups.iter().map(|cgroup| cgroup.links).sum();
-    format!("{} with {} maps, {links} links and {} cgroups", abi.name, abi.maps, abi.cgroups.len())
+    let links: usize = targets(abi).map(|(_, target)| target.links).sum();
+    let (cgroups, interfaces) = (abi.cgroups.len(), abi.interfaces.len());
+    format!(
+        "{} with {} maps, {links} links, {cgroups} cgroups and {interfaces} interfaces",
+        abi.name, abi.maps
+    )
+}
+
+/// What has links, and what that is.
+fn targets(abi: &PinnedAbi) -> impl Iterator<Item = (&'static str, &PinnedTarget)> {
+    let cgroups = abi.cgroups.iter().map(|cgroup| ("cgroup", cgroup));
+    cgroups.chain(abi.interfaces.iter().map(|interface| ("interface", interface)))
 }
 
 fn stale(abi: &PinnedAbi, dir: &std::path::Path) -> Check {
@@ -70,28 +80,28 @@ fn stale(abi: &PinnedAbi, dir: &std::path::Path) -> Check {
 
 fn links(abi: &PinnedAbi) -> Vec<Check> {
     let mut checks = Vec::new();
-    let dangling: usize = abi.cgroups.iter().map(|cgroup| cgroup.dangling).sum();
+    let dangling: usize = targets(abi).map(|(_, target)| target.dangling).sum();
     if dangling > 0 {
         checks.push(AREA.warn(
             "dangling links",
-            format!("{dangling} whose cgroup has gone"),
+            format!("{dangling} whose cgroup or interface has gone"),
             "harmless; an agent takes them off at its next start or change of workloads",
         ));
     }
-    for cgroup in &abi.cgroups {
-        let gone = cgroup.links > 0 && cgroup.dangling == cgroup.links;
-        if !cgroup.missing.is_empty() && !gone && cgroup.unseen.is_none() {
+    for (kind, target) in targets(abi) {
+        let gone = target.links > 0 && target.dangling == target.links;
+        if !target.missing.is_empty() && !gone && target.unseen.is_none() {
             checks.push(AREA.fail(
-                format!("cgroup {}", cgroup.id),
-                format!("lacks {}", cgroup.missing.join(", ")),
+                format!("{kind} {}", target.id),
+                format!("lacks {}", target.missing.join(", ")),
                 "what these judge passes unseen: start the agent again, and look at its log",
             ));
         }
-        if let Some(why) = &cgroup.unseen {
-            checks.push(AREA.not_looked_at(format!("cgroup {}", cgroup.id), why, "run as root"));
+        if let Some(why) = &target.unseen {
+            checks.push(AREA.not_looked_at(format!("{kind} {}", target.id), why, "run as root"));
         }
     }
-    if checks.is_empty() && !abi.cgroups.is_empty() {
+    if checks.is_empty() && targets(abi).next().is_some() {
         checks.push(AREA.ok("links", "complete, and none in the air"));
     }
     checks
@@ -136,12 +146,11 @@ fn switch(read: &Result<(Switch, Option<Enforcement>), String>) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataplane::probe::pinned::PinnedCgroup;
     use crate::doctor::Outcome::{Fail, Ok as Fine, Warn};
     use crate::doctor::{named, told};
 
-    fn pinned(cgroups: Vec<PinnedCgroup>) -> Pinned {
-        let abi = PinnedAbi { name: "v2".to_owned(), ours: true, maps: 11, cgroups };
+    fn pinned(cgroups: Vec<PinnedTarget>) -> Pinned {
+        let abi = PinnedAbi { name: "v2".to_owned(), ours: true, maps: 11, cgroups, interfaces: Vec::new() };
         Pinned {
             dir: "/sys/fs/bpf/enforcer".into(),
             abis: Ok(vec![abi]),
@@ -150,15 +159,15 @@ mod tests {
         }
     }
 
-    fn cgroup(dangling: usize, missing: &[&'static str]) -> PinnedCgroup {
-        PinnedCgroup { id: "7".to_owned(), links: 4, missing: missing.to_vec(), dangling, unseen: None }
+    fn cgroup(dangling: usize, missing: &[&'static str]) -> PinnedTarget {
+        PinnedTarget { id: "7".to_owned(), links: 4, missing: missing.to_vec(), dangling, unseen: None }
     }
 
     #[test]
     fn what_is_left_and_who_keeps_it() {
         let found = checks(&pinned(vec![cgroup(0, &[]), cgroup(0, &[])]));
         assert!(told(&found).iter().all(|(_, result)| *result == Fine), "{found:#?}");
-        assert_eq!(named(&found, "pins").found, "v2 with 11 maps, 8 links and 2 cgroups");
+        assert_eq!(named(&found, "pins").found, "v2 with 11 maps, 8 links, 2 cgroups and 0 interfaces");
         let dead = checks(&Pinned { holder: Holder::Nobody, ..pinned(vec![cgroup(2, &["enforcer_send6"])]) });
         let gone = checks(&pinned(vec![cgroup(4, &["enforcer_send6"])]));
         assert!(!told(&gone).iter().any(|(name, _)| name == "cgroup 7"), "{gone:#?}");
@@ -180,6 +189,16 @@ mod tests {
             ..pinned(Vec::new())
         });
         assert_eq!(told(&blind), [("pins".to_owned(), Warn), ("agent".to_owned(), Warn)]);
+    }
+
+    #[test]
+    fn an_interface_without_its_judge_is_a_fault() {
+        let half = PinnedTarget { links: 1, ..cgroup(0, &["enforcer_tc_in"]) };
+        let abi = PinnedAbi { interfaces: vec![half], ours: true, ..PinnedAbi::default() };
+        let found = checks(&Pinned { abis: Ok(vec![abi]), ..pinned(Vec::new()) });
+        let check = named(&found, "interface 7");
+        assert_eq!((check.result, check.found.as_str()), (Fail, "lacks enforcer_tc_in"));
+        assert!(!told(&found).iter().any(|(name, _)| name == "links"), "{found:#?}");
     }
 
     #[test]

@@ -42,6 +42,18 @@ pub(super) fn workloads(scrape: &Scrape) -> Vec<Sample> {
     MODES.iter().map(|mode| sample([mode.as_str()], number(count(*mode)))).collect()
 }
 
+pub(super) fn covered(scrape: &Scrape) -> Vec<Sample> {
+    let workloads = &scrape.applied.status.workloads;
+    let covered = number(workloads.iter().filter(|one| one.covered).count());
+    vec![sample(["true"], covered), sample(["false"], number(workloads.len()) - covered)]
+}
+
+pub(super) fn interfaces(scrape: &Scrape) -> Vec<Sample> {
+    let interfaces = &scrape.applied.status.interfaces;
+    let count = |side: &str| number(interfaces.iter().filter(|one| one.side == side).count());
+    ["workload", "uplink"].map(|side| sample([side], count(side))).to_vec()
+}
+
 pub(super) fn sources(scrape: &Scrape, value: impl Fn(&SourceStatus) -> u64) -> Vec<Sample> {
     let sources = scrape.applied.status.sources.iter();
     sources.map(|source| sample([&source.source], value(source))).collect()

@@ -30,6 +30,8 @@ const LABELS: &str = "
 | `verdict` | `allow` (translated flows included), `deny` |
 | `reason` | as in [`enforcer explain`](json.md); each is there from the start, with 0 |
 | `enforcement`, `mode` | `enforce`, `audit`, `off`; a deny under `audit` is recorded and not blocked |
+| `covered` | `true` (judged at its interfaces), `false` (at its sockets only) |
+| `side` | `workload`, `uplink` |
 | `policy` | `REGISTRY_ONLY`, `ALLOW_ANY`, `unknown` |
 | `source` | as typed with `--registry`; `other` for problems that belong to none |
 | `severity` | `error`, `warning` |
@@ -56,6 +58,9 @@ groups:
         # Somebody switched this node off or to audit. Only where enforcing is what you want.
         expr: enforcer_enforcement_mode{mode="enforce"} == 0
         for: 15m
+      - alert: EnforcerNotFirst
+        # Whoever is before ours decides what ours sees; `enforcer status` and the log name the programs.
+        expr: increase(enforcer_interface_order_lost_total[10m]) > 0
       - alert: EnforcerDenies
         # Blocked: either something is registered wrongly, or something tries what it must not.
         expr: sum by (instance, reason) (rate(enforcer_decisions_total{verdict="deny",enforcement="enforce"}[5m])) > 0

@@ -25,6 +25,16 @@ pub(super) static INSTRUMENTS: &[Instrument] = &[
     }),
     gauge("workloads", "Workloads of this node by what is done with their denials", read::workloads)
         .by(&["enforcement"]),
+    gauge("workloads_covered", "Workloads by whether their packets are judged at their interfaces, or only what their sockets do", read::covered)
+        .by(&["covered"]),
+    gauge("attached_interfaces", "Interfaces that have the programs", read::interfaces)
+        .by(&["side"]),
+    gauge("unattached_interfaces", "Interfaces that should have the programs and cannot", |scrape| {
+        whole(number(scrape.applied.status.unattached_interfaces.len()))
+    }),
+    counter("interface_order_lost", "Times that other programs were found before ours on an interface, or ours gone, since the agent started", |scrape| {
+        whole(scrape.applied.status.order_lost)
+    }),
 
     gauge("registry_revision", "Counts the registries that reached the kernel since the agent started", |scrape| {
         whole(scrape.applied.status.revision)

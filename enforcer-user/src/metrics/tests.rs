@@ -9,8 +9,9 @@ use enforcer_core::problem::{Problem, Severity};
 use super::instrument::{Instrument, Kind};
 use super::table::INSTRUMENTS;
 use super::*;
+use crate::status::interfaces::InterfaceStatus;
 use crate::status::updates::{Outcome, Updates};
-use crate::status::{MapStatus, SourceStatus, Status};
+use crate::status::{MapStatus, SourceStatus, Status, WorkloadStatus};
 
 fn problem(severity: Severity, source: &str) -> Problem {
     let text = String::new;
@@ -23,6 +24,11 @@ fn scrape() -> Scrape {
         outbound_policy: "REGISTRY_ONLY".into(),
         ready: true,
         revision: 7,
+        workloads: [true, false, false]
+            .map(|covered| WorkloadStatus { covered, ..WorkloadStatus::default() })
+            .to_vec(),
+        interfaces: vec![InterfaceStatus { side: "workload".into(), ..InterfaceStatus::default() }],
+        order_lost: 4,
         sources: vec![source("file:/r"), source("file:/r/\"odd\"\nname")],
         maps: vec![MapStatus { map: "EXACT".into(), used: 10, limit: 100 }],
         problems: vec![
@@ -112,6 +118,11 @@ fn values_are_what_was_read() {
     for (name, expected) in [
         ("enforcer_agent_ready", 1.0),
         ("enforcer_registry_revision", 7.0),
+        ("enforcer_workloads_covered{covered=\"true\"}", 1.0),
+        ("enforcer_workloads_covered{covered=\"false\"}", 2.0),
+        ("enforcer_attached_interfaces{side=\"workload\"}", 1.0),
+        ("enforcer_attached_interfaces{side=\"uplink\"}", 0.0),
+        ("enforcer_interface_order_lost_total", 4.0),
         ("enforcer_enforcement_mode{mode=\"audit\"}", 1.0),
         ("enforcer_enforcement_mode{mode=\"enforce\"}", 0.0),
         ("enforcer_outbound_policy{policy=\"REGISTRY_ONLY\"}", 1.0),

@@ -86,6 +86,8 @@ pub(super) fn udp(to: SocketAddr) -> io::Result<UdpSocket> {
 /// A TCP socket of the family of `to` that is connected to nothing.
 pub(super) fn tcp(to: SocketAddr, protocol: Option<i32>) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, protocol.map(Protocol::from))?;
+    // What is sent goes at once.
+    socket.set_tcp_nodelay(true)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_write_timeout(Some(PATIENCE))?;
     // What io_uring connects does not know the other limit, and would wait for minutes where nobody answers.

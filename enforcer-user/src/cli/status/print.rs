@@ -1,5 +1,6 @@
 //! The agent's status for people, in sections that fit 80 columns.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use enforcer_core::problem::Problem;
@@ -7,16 +8,20 @@ use enforcer_core::problem::Problem;
 use crate::cli::offline::tally;
 use crate::cli::output::{Look, Tone};
 use crate::cli::text::{Column, age, count, fields, or_dash, printable, table, wrap};
+use crate::status::interfaces::{InterfaceStatus, ProgramStatus};
 use crate::status::{DecisionCount, Denial, MapStatus, SourceStatus, Status, WorkloadStatus};
 
 /// How many problems are shown; JSON has all.
 const SHOWN: usize = 5;
+/// How many workloads are named with a note; JSON has all.
+const NAMED: usize = 3;
 
 pub(super) fn human(status: &Status, look: Look) -> String {
     let sections = [
         head(status, look),
         section("SOURCES", SOURCES, &status.sources, source, look),
         section("WORKLOADS", WORKLOADS, &status.workloads, workload, look),
+        section("INTERFACES", INTERFACES, &status.interfaces, interface, look),
         section("MAPS", MAPS, &status.maps, map, look),
         section("DECISIONS", DECISIONS, &status.decisions, decision, look),
         section("LAST DENIALS", DENIALS, &status.denials, denial, look),
@@ -38,10 +43,35 @@ fn head(status: &Status, look: Look) -> String {
     if status.attached.is_empty() {
         lines.push(("attached to", "nothing".to_owned()));
     }
+    lines.extend(missing_interfaces(status));
     if status.events_suppressed > 0 {
         lines.push(("events", format!("{} suppressed; by workload: -o json", status.events_suppressed)));
     }
     format!("enforcer {}: {readiness}\n{}", status.version, fields(&lines, 2, look.width))
+}
+
+/// Interfaces that have no programs, or belong to nobody, and what is not seen.
+fn missing_interfaces(status: &Status) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    let unattached = status.unattached_interfaces.iter();
+    lines.extend(unattached.map(|interface| ("not at", format!("{}: {}", interface.name, interface.why))));
+    if !status.unreadable_interfaces.is_empty() {
+        lines.push(("not at", format!("{}: no Ethernet", status.unreadable_interfaces.join(", "))));
+    }
+    if !status.unknown_interfaces.is_empty() {
+        lines.push(("unknown", format!("the workloads behind {}", status.unknown_interfaces.join(", "))));
+    }
+    let mut notes: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for workload in &status.workloads {
+        for note in &workload.notes {
+            notes.entry(note).or_default().push(format!("{}/{}", workload.namespace, workload.name));
+        }
+    }
+    lines.extend(notes.into_iter().map(|(note, who)| {
+        let who = if who.len() > NAMED { count(who.len(), "workload") } else { who.join(", ") };
+        ("note", format!("{who}: {note}"))
+    }));
+    lines
 }
 
 /// What is in force, and why that is not what the agent was told.
@@ -87,6 +117,7 @@ const WORKLOADS: &[Column] = &[
     Column::left("WORKLOAD").shrinks(12),
     Column::left("ENFORCEMENT"),
     Column::left("POLICY"),
+    Column::left("JUDGED AT"),
     Column::left("CGROUP").shrinks(12).keeps_end(),
 ];
 
@@ -95,7 +126,28 @@ fn workload(workload: &WorkloadStatus) -> Vec<String> {
         format!("{}/{}", workload.namespace, workload.name),
         workload.enforcement.clone(),
         workload.outbound_policy.clone(),
+        if workload.covered { "interfaces" } else { "sockets" }.to_owned(),
         workload.cgroup.clone(),
+    ]
+}
+
+const INTERFACES: &[Column] = &[
+    Column::left("INTERFACE"),
+    Column::left("SIDE"),
+    Column::left("WORKLOAD").shrinks(12),
+    Column::left("ORDER").shrinks(12),
+];
+
+fn interface(interface: &InterfaceStatus) -> Vec<String> {
+    let named = |program: &ProgramStatus| {
+        format!("{} {}", program.id, printable(&program.name)).trim_end().to_owned()
+    };
+    let before: Vec<String> = interface.before.iter().map(named).collect();
+    vec![
+        interface.name.clone(),
+        interface.side.clone(),
+        or_dash(interface.workload.clone().unwrap_or_default()),
+        format!("{} {}", interface.order, before.join(", ")).trim_end().to_owned(),
     ]
 }
 

@@ -4,6 +4,8 @@ mod clsact;
 
 use std::fs;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use anyhow::bail;
 use enforcer_core::policy::budget::Limits;
@@ -11,6 +13,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
 use super::*;
+use crate::dataplane::probe::pinned::{PinnedTarget, pinned};
 use crate::dataplane::sys::Attached;
 use crate::dataplane::{detach, load};
 use crate::links::stage::{ip, on_node};
@@ -136,6 +139,8 @@ fn nothing_is_judged_before_what_was_allowed_is_recorded() {
             bail!("the sockets cannot be listed")
         };
         attach(&stage.pins, &workload(), &mut stage.programs, &mut fails).unwrap_err();
+        let left = pinned(stage.pins.abi().parent().unwrap()).unwrap().remove(0).interfaces;
+        assert_eq!(left[0].missing, [judge().name]);
         assert_eq!(seen, [(1, 0)]);
         assert_eq!(order(&stage.pins, &workload()).unwrap(), Order::Missing);
         stage.attach(&workload()).unwrap();
@@ -195,6 +200,37 @@ fn ours_is_put_before_what_came_later() {
 }
 
 #[test]
+fn no_instant_is_without_ours_while_programs_and_places_change() {
+    on_stage(|stage| {
+        stage.attach(&workload()).unwrap();
+        let mut later = Stage::load(&stage.pins);
+        let done = AtomicBool::new(false);
+        let mut theirs = Vec::new();
+        // A thread in the same namespace looks again and again.
+        let looks = thread::scope(|scope| {
+            let looker = scope.spawn(|| {
+                let mut looks = Vec::new();
+                while !done.load(Ordering::Relaxed) {
+                    looks.push(at(judge()));
+                }
+                looks
+            });
+            for agent in [&mut later, stage] {
+                let _foreign = foreign(judge());
+                theirs.push(at(judge())[0].program);
+                agent.attach(&workload()).unwrap();
+                restore_order(&agent.pins, &workload(), &mut agent.programs).unwrap();
+            }
+            done.store(true, Ordering::Relaxed);
+            looker.join().unwrap()
+        });
+        let is_ours = |attached: &Attached| !theirs.contains(&attached.program);
+        assert!(looks.iter().all(|look| look.iter().any(is_ours)));
+        assert!(looks.iter().any(|look| look.first().is_some_and(|first| !is_ours(first))), "saw nothing");
+    });
+}
+
+#[test]
 fn programs_are_taken_off_the_interfaces_that_are_not_kept() {
     on_stage(|stage| {
         stage.attach(&workload()).unwrap();
@@ -203,6 +239,14 @@ fn programs_are_taken_off_the_interfaces_that_are_not_kept() {
         ip("link add gone index 90 type veth peer name away");
         stage.attach(&Target { index: 90, name: "gone".to_owned(), ..workload() }).unwrap();
         ip("link del gone");
+        let seen = pinned(stage.pins.abi().parent().unwrap()).unwrap().remove(0).interfaces;
+        let complete = |id: &str, dangling| PinnedTarget {
+            id: id.to_owned(),
+            links: 2,
+            dangling,
+            ..PinnedTarget::default()
+        };
+        assert_eq!(seen, [complete("70", 0), complete("80", 0), complete("90", 2)]);
         assert_eq!(detach_others(&stage.pins, &[INDEX]).unwrap(), [80, 90]);
         assert_eq!(tcx::attached(80, judge()).unwrap(), []);
         assert_eq!(at(judge()).len(), 1);

@@ -78,7 +78,7 @@ fn links() -> [Feature; 2] {
             name: "TCX links",
             since: "6.6",
             fallback: Some(
-                "TC programs are attached by clsact: not pinned, and behind what others put first",
+                "TC programs are attached by clsact: by filters that others can put theirs before",
             ),
             supported: links_to(SCHED_CLS, 0, TCX_INGRESS),
         },

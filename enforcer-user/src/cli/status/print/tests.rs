@@ -3,6 +3,7 @@
 use enforcer_core::problem::Severity;
 
 use super::*;
+use crate::status::interfaces::UnattachedInterface;
 
 fn problem(severity: Severity, message: &str) -> Problem {
     Problem {
@@ -38,10 +39,32 @@ fn status() -> Status {
             name: "cart".to_owned(),
             cgroup: "/sys/fs/cgroup/apps/a-rather-long-name/cart".to_owned(),
             enforcement: "audit".to_owned(),
-            own_enforcement: None,
             outbound_policy: "REGISTRY_ONLY".to_owned(),
-            events_suppressed: 0,
+            covered: true,
+            interfaces: vec!["veth1".to_owned()],
+            ..WorkloadStatus::default()
         }],
+        interfaces: vec![
+            InterfaceStatus {
+                name: "veth1".to_owned(),
+                side: "workload".to_owned(),
+                workload: Some("shop/cart".to_owned()),
+                order: "behind".to_owned(),
+                before: vec![ProgramStatus { id: 12, name: "cil_from_contai".to_owned() }],
+            },
+            InterfaceStatus {
+                name: "eth0".to_owned(),
+                side: "uplink".to_owned(),
+                order: "first".to_owned(),
+                ..InterfaceStatus::default()
+            },
+        ],
+        unattached_interfaces: vec![UnattachedInterface {
+            name: "veth2".to_owned(),
+            why: "No such device".to_owned(),
+        }],
+        unknown_interfaces: vec!["veth9".to_owned()],
+        unreadable_interfaces: vec!["tun0".to_owned(), "wg0".to_owned()],
         maps: vec![MapStatus { map: "EXACT".to_owned(), used: 3, limit: 524_288 }],
         decisions: vec![DecisionCount { reason: "not_registered".to_owned(), enforced: 0, audited: 7 }],
         denials: vec![Denial {
@@ -93,6 +116,25 @@ fn a_switch_turned_at_run_time_is_seen_at_once() {
         ),
         "{text}"
     );
+}
+
+#[test]
+fn what_is_said_of_many_workloads_is_said_once() {
+    let blind = |name: &str| WorkloadStatus {
+        namespace: "shop".to_owned(),
+        name: name.to_owned(),
+        notes: vec!["not seen".to_owned()],
+        ..WorkloadStatus::default()
+    };
+    for (names, expected) in [
+        (["a", "b"].as_slice(), "shop/a, shop/b: not seen"),
+        (&["a", "b", "c", "d"], "4 workloads: not seen"),
+    ] {
+        let workloads = names.iter().map(|name| blind(name)).collect();
+        let text = human(&Status { workloads, ..Status::default() }, Look::default());
+        assert_eq!(text.matches("not seen").count(), 1, "{text}");
+        assert!(text.contains(&format!("  note         {expected}\n")), "{text}");
+    }
 }
 
 #[test]
