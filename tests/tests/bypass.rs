@@ -18,9 +18,13 @@ mod kept;
 mod neighbour;
 #[path = "bypass/network.rs"]
 mod network;
+#[path = "bypass/plain.rs"]
+mod plain;
 #[path = "bypass/sockets.rs"]
 mod sockets;
 #[path = "bypass/stage.rs"]
 mod stage;
+#[path = "bypass/stories.rs"]
+mod stories;
 #[path = "bypass/table.rs"]
 mod table;

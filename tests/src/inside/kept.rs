@@ -5,7 +5,7 @@
 //! `on NAME exchange COUNT SIZE [ADDR]` (asks often, with datagrams of that size), `on NAME close`.
 //!
 //! Bytes of their own, both ways: `on NAME send MARKER`, `on NAME send-to ADDR MARKER`, `on NAME receive` (what came, in
-//! hexadecimal, or `silence`). A server: `keep NAME listen PORT`, `on NAME accept OTHER`. `on NAME tuple` says both addresses of a connection.
+//! hexadecimal, or `silence`). A server: `keep NAME listen PORT`, `on NAME accept OTHER`; of datagrams: `keep NAME bind ADDR:PORT`. `on NAME tuple` says both addresses of a connection.
 //! By hand: `keep NAME packet` and `keep NAME raw4|raw6`, `on NAME craft TECHNIQUE MARKER ADDR ...` for what a technique builds.
 //! To another process: `on NAME give PATH` here, `take NAME tcp|udp|packet|raw PATH` there.
 
@@ -57,6 +57,7 @@ impl Sockets {
             "packet" => Kept::Packet(Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?),
             "raw4" => Kept::Raw(raw(Domain::IPV4)?),
             "raw6" => Kept::Raw(raw(Domain::IPV6)?),
+            _ if kind.starts_with("bind ") => Kept::Udp(bound(kind)?),
             _ if kind.starts_with("listen ") => Kept::Tcp(listener(kind)?),
             _ => bail!("no socket is of the kind {kind:?}"),
         };
@@ -228,6 +229,12 @@ fn raw(domain: Domain) -> io::Result<Socket> {
         socket.set_header_included_v6(true)?;
     }
     Ok(socket)
+}
+
+/// A UDP socket at this address.
+fn bound(kind: &str) -> Result<UdpSocket> {
+    let at: SocketAddr = kind.strip_prefix("bind ").context("bind where?")?.parse().context("no address")?;
+    UdpSocket::bind(at).with_context(|| format!("binding to {at}"))
 }
 
 /// A server at every address, IPv4 too.

@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::stage::Control::{self, Like, Same};
 use crate::stage::{Case, Stage};
 
-const PACKET: Control = Like("plain UDP by the same arrives", &["packet-raw {4}", "packet-raw {6}"]);
+const PACKET: Control = Like("UDP frame", &["packet-raw {4}", "packet-raw {6}"]);
 
 const WAYS: &[Case] = &[
     ("AF_PACKET, SOCK_RAW", "interface", "not_registered", Same, &["packet-raw {4}", "packet-raw {6}"]),
@@ -35,7 +35,7 @@ const WAYS: &[Case] = &[
     ),
     ("AF_PACKET, IPv6 link-local", "interface", "not_registered", PACKET, &["packet-raw [fe80::1]:9000"]),
     (
-        "AF_PACKET, 0.0.0.0, ::1 and 127.0.0.1",
+        "AF_PACKET, 0.0.0.0, ::1, 127.0.0.1",
         "interface",
         "martian",
         PACKET,
@@ -125,7 +125,7 @@ const FRAGMENTS: &[Case] = &[
         "First fragment without TCP flags",
         "interface",
         "malformed",
-        Like("tiny UDP fragments arrive", &["frag-tiny-first {4}", "frag-tiny-first {6}"]),
+        Like("UDP fragment", &["frag-tiny-first {4}", "frag-tiny-first {6}"]),
         &["frag-tiny-tcp {ok4}", "frag-tiny-tcp {ok6}", "frag-tiny-tcp {4}"],
     ),
     (
@@ -133,7 +133,7 @@ const FRAGMENTS: &[Case] = &[
         "interface",
         "not_registered",
         Like(
-            "arrive where both may go",
+            "itself",
             &["frag-overlap {4} allowed=192.0.2.10:53", "frag-overlap {6} allowed=[2001:db8::10]:53"],
         ),
         &[
@@ -145,11 +145,11 @@ const FRAGMENTS: &[Case] = &[
         "Later fragments only",
         "interface",
         "fragment",
-        Like("with the first they arrive", &["frag-tiny-first {4}", "frag-tiny-first {6}"]),
+        Like("with the first", &["frag-tiny-first {4}", "frag-tiny-first {6}"]),
         &["frag-later-only {4}", "frag-later-only {6}", "frag-later-only {ok4}", "frag-later-only {ok6}"],
     ),
     (
-        "Later fragments after an allowed first",
+        "Later fragments of another's first",
         "interface",
         "fragment",
         Same,

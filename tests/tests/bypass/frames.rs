@@ -5,9 +5,9 @@ use anyhow::Result;
 use crate::stage::Control::{self, Like, Same};
 use crate::stage::{Case, Stage};
 
-const PACKET: Control = Like("plain UDP by the same arrives", &["packet-raw {4}", "packet-raw {6}"]);
+const PACKET: Control = Like("UDP frame", &["packet-raw {4}", "packet-raw {6}"]);
 
-const ARP: Control = Like("ARP passes to the node", &["arp {4}"]);
+const ARP: Control = Like("own ARP", &["arp {4}"]);
 
 const FRAMES: &[Case] = &[
     (
@@ -21,10 +21,10 @@ const FRAMES: &[Case] = &[
         "VLAN and QinQ tags",
         "interface",
         "not_registered",
-        Like("to who is registered they pass", &["vlan {4}", "vlan {6}"]),
+        Like("itself", &["vlan {4}", "vlan {6}"]),
         &["vlan {4}", "vlan {6}", "qinq {4}"],
     ),
-    ("ARP with more than padding behind it", "interface", "malformed", ARP, &["arp {ok4} padding=61"]),
+    ("ARP with more than padding", "interface", "malformed", ARP, &["arp {ok4} padding=61"]),
     (
         "ARP in the name of others",
         "interface",

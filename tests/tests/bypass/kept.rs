@@ -79,7 +79,7 @@ fn sockets_are_made_before_the_process_enters_the_workload() -> Result<()> {
     }
     table::publish(
         "80 older",
-        &[row("A socket older than its workload", &met, "interface", "not_registered", "arrives")],
+        &[row("A socket older than its workload", &met, "interface", "not_registered", "itself")],
     )
 }
 
@@ -109,7 +109,7 @@ fn sockets_are_passed_in_from_elsewhere() -> Result<()> {
     }
     table::publish(
         "81 passed",
-        &[row("A socket passed in by SCM_RIGHTS", &met, "interface", "not_registered", "arrives")],
+        &[row("A socket passed in by SCM_RIGHTS", &met, "interface", "not_registered", "itself")],
     )
 }
 
@@ -146,7 +146,7 @@ fn connections_outlive_the_service_and_are_stopped() -> Result<()> {
                 .context(kind)?,
         );
     }
-    let at = |met: &[Denial], technique| row(technique, met, "interface", "not_registered", "arrived before");
+    let at = |met: &[Denial], technique| row(technique, met, "interface", "not_registered", "before");
     table::publish(
         "82 kept",
         &[
@@ -190,8 +190,39 @@ fn the_ports_of_an_inbound_connection_are_used_again() -> Result<()> {
         assert_eq!(denial.hook, "interface");
         assert!(["no_flow", "not_registered"].contains(&&*denial.reason), "{denial:?}");
     }
-    table::publish(
-        "83 reused",
-        &[Row::of("Ports of an inbound flow that ended", &met, "arrives while it lasts")],
-    )
+    table::publish("83 reused", &[Row::of("Ports of an inbound flow that ended", &met, "while it lasts")])
+}
+
+/// No hook of a cgroup meets it; the interface does.
+#[test]
+fn a_process_is_in_the_network_of_a_workload_only() -> Result<()> {
+    let mut stage = Stage::new()?;
+    let mut probe = elsewhere(&stage)?;
+    let mut met = Vec::new();
+    for (name, family) in [
+        ("tcp", 4),
+        ("tcp", 6),
+        ("tfo", 4),
+        ("mptcp", 4),
+        ("udp", 4),
+        ("udp-connected", 6),
+        ("uring-send-zc", 4),
+        ("unconnected-two", 4),
+        ("tun-inside", 4),
+        ("tun-inside", 6),
+        ("new-netns", 4),
+        ("new-netns", 6),
+    ] {
+        let line = |marker: &Marker, (v4, v6): (SocketAddr, SocketAddr)| {
+            let to = if family == 4 { v4 } else { v6 };
+            format!("try {name} {marker} {to} allowed=192.0.2.10:9000")
+        };
+        let denial = stage.stopped_if(|_, marker, to| probe.ask(&line(marker, to)));
+        met.push(denial.with_context(|| format!("{name} of IPv{family}"))?);
+        let marker = Marker::fresh();
+        let answer = probe.ask(&line(&marker, registered()))?;
+        ensure!(!stage.outside.saw(&marker)?.is_empty(), "{name}: the control does not arrive: {answer}");
+    }
+    let row = row("A process in the pod's network only", &met, "interface", "not_registered", "itself");
+    table::publish("84 network", &[row])
 }

@@ -5,23 +5,22 @@ use anyhow::Result;
 use crate::stage::Control::{self, Like};
 use crate::stage::{Case, Stage, builder};
 
-const NEXT: Control =
-    Like("to a port of --allow it arrives", &["udp 10.244.0.2:9001", "udp [fd00:244::2]:9001"]);
+const NEXT: Control = Like("--allow port", &["udp 10.244.0.2:9001", "udp [fd00:244::2]:9001"]);
 const CRAFTED: Control = Like(
-    "to a port of --allow it arrives",
+    "--allow port",
     &["packet-raw 10.244.0.2:9001", "xdp 10.244.0.2:9001", "packet-raw [fd00:244::2]:9001"],
 );
 
 const NEIGHBOUR: &[Case] = &[
     (
-        "UDP to the pod next door",
+        "UDP to the next pod",
         "sendmsg",
         "not_registered",
         NEXT,
         &["udp 10.244.0.2:9000", "udp [fd00:244::2]:9000"],
     ),
     (
-        "AF_PACKET, AF_XDP to the pod next door",
+        "AF_PACKET, AF_XDP to the next pod",
         "interface",
         "not_registered",
         CRAFTED,
@@ -33,14 +32,14 @@ const NEIGHBOUR: &[Case] = &[
         ],
     ),
     (
-        "Forged answers to the pod next door",
+        "Forged answers to the next pod",
         "interface",
         "no_flow",
         CRAFTED,
         &["forged-syn-ack 10.244.0.2:9000", "icmp-error 10.244.0.2:9000", "icmp-error [fd00:244::2]:9000"],
     ),
     (
-        "The pod next door, from a foreign source",
+        "The next pod, from a foreign source",
         "interface",
         "spoofed_source",
         CRAFTED,

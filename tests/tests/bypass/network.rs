@@ -5,8 +5,8 @@ use anyhow::Result;
 use crate::stage::Control::{self, Like, Same};
 use crate::stage::{Case, Stage};
 
-const ECHO: Control = Like("echo arrives", &["icmp-echo {4}", "icmp-echo {6}"]);
-const PACKET: Control = Like("plain UDP by the same arrives", &["packet-raw {4}", "packet-raw {6}"]);
+const ECHO: Control = Like("echo", &["icmp-echo {4}", "icmp-echo {6}"]);
+const PACKET: Control = Like("UDP frame", &["packet-raw {4}", "packet-raw {6}"]);
 
 const MESSAGES: &[Case] = &[
     ("ICMP echo with payload", "interface", "not_registered", Same, &["icmp-echo {4}", "icmp-echo {6}"]),
@@ -22,7 +22,7 @@ const MESSAGES: &[Case] = &[
         "ND to a global address",
         "interface",
         "no_flow",
-        Like("to the link it passes", &["nd-ns [ff02::1]:0", "nd-na [ff02::1]:0", "nd-rs [ff02::2]:0"]),
+        Like("to the link", &["nd-ns [ff02::1]:0", "nd-na [ff02::1]:0", "nd-rs [ff02::2]:0"]),
         &["nd-ns {6}", "nd-na {6}", "nd-rs {6}", "nd-ns {ok6}", "nd-na {ok6}"],
     ),
     (

@@ -5,14 +5,14 @@ use anyhow::Result;
 use crate::stage::Control::{Like, Same};
 use crate::stage::{Case, Stage};
 
-const UDP: crate::stage::Control = Like("UDP arrives", &["udp {4}", "udp {6}"]);
-const TCP: crate::stage::Control = Like("TCP arrives", &["tcp {4}", "tcp {6}"]);
-const RAW: crate::stage::Control = Like("raw UDP arrives", &["raw4 {4}", "raw6 {6}"]);
+const UDP: crate::stage::Control = Like("UDP", &["udp {4}", "udp {6}"]);
+const TCP: crate::stage::Control = Like("TCP", &["tcp {4}", "tcp {6}"]);
+const RAW: crate::stage::Control = Like("raw UDP", &["raw4 {4}", "raw6 {6}"]);
 
 const STREAMS: &[Case] = &[
     ("TCP", "connect", "not_registered", Same, &["tcp {4}", "tcp {6}"]),
     (
-        "TCP to 169.254.169.254 and 0.0.0.0/8",
+        "TCP to 169.254.169.254, 0.0.0.0/8",
         "connect",
         "not_registered",
         TCP,
@@ -107,7 +107,7 @@ const DATAGRAMS: &[Case] = &[
         ],
     ),
     (
-        "Foreign source, to who is registered",
+        "Foreign source, registered address",
         "interface",
         "spoofed_source",
         UDP,
@@ -152,14 +152,14 @@ const ROUTED: &[Case] = &[
         "LSRR, SSRR of a socket",
         "interface",
         "source_route",
-        Like("plain TCP, UDP arrive", &["tcp {4}", "udp {4}"]),
+        Like("TCP, UDP", &["tcp {4}", "udp {4}"]),
         &["tcp-lsrr {ok4}", "tcp-ssrr {ok4}", "udp-lsrr {ok4}", "udp-ssrr {ok4}"],
     ),
     (
         "Routing header of a socket",
         "interface",
         "source_route",
-        Like("plain TCP, UDP arrive", &["tcp {6}", "udp {6}"]),
+        Like("TCP, UDP", &["tcp {6}", "udp {6}"]),
         &["tcp-segment {ok6}", "udp-segment {ok6}"],
     ),
     ("ICMP socket that is not raw", "interface", "not_registered", Same, &["ping {4}", "ping {6}"]),
@@ -175,7 +175,7 @@ const OTHERS: &[Case] = &[
     ("Raw UDP", "interface", "not_registered", Same, &["raw4 {4}", "raw6 {6}"]),
     ("Raw TCP", "interface", "not_registered", Same, &["raw4-tcp {4}", "raw6-tcp {6}"]),
     (
-        "Raw, the own IP header",
+        "Raw, own IP header",
         "interface",
         "not_registered",
         Same,
@@ -187,7 +187,7 @@ const OTHERS: &[Case] = &[
         ],
     ),
     (
-        "Raw, the own IP header, foreign source",
+        "Raw, own IP header, foreign source",
         "interface",
         "spoofed_source",
         RAW,
@@ -224,7 +224,7 @@ const DETOURS: &[Case] = &[
         "A TUN device inside",
         "sendmsg",
         "not_registered",
-        Like("frames of it arrive", &["packet-raw {4}"]),
+        Like("UDP frame", &["packet-raw {4}"]),
         &["tun-inside {4}", "tun-inside {6}"],
     ),
     (

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::events::{Denial, Events};
 use crate::table::{self, Row};
 
-/// An address of each family, registered for TCP and UDP; and one for another port only.
+/// An address of each family, registered for TCP and UDP; one for another port only; and a VIP.
 pub(crate) const REGISTRY: &str = r#"
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
@@ -44,6 +44,18 @@ spec:
   resolution: NONE
   ports:
   - {number: 53, name: dns, protocol: UDP}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: orders, namespace: web}
+spec:
+  hosts: [orders.example.com]
+  addresses: [192.0.2.80, "2001:db8::80"]
+  resolution: STATIC
+  ports:
+  - {number: 80, name: http, protocol: HTTP, targetPort: 8080}
+  - {number: 53, name: dns, protocol: UDP, targetPort: 9000}
+  endpoints: [{address: 198.51.100.1}, {address: "2001:db8:1::1"}]
 "#;
 
 /// What `{ok4}` and `{ok6}` stand for.
@@ -136,7 +148,7 @@ impl Stage {
     fn case(&mut self, case: &Case, faults: &mut Vec<String>) -> Row {
         let (name, hook, reason, control, tries) = case;
         let (like, controls) = match control {
-            Control::Same => ("arrives", *tries),
+            Control::Same => ("itself", *tries),
             Control::Like(like, commands) => (*like, *commands),
         };
         let mut row = Row { technique: (*name).to_owned(), control: like.to_owned(), ..Row::default() };

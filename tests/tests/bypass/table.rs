@@ -38,10 +38,7 @@ impl Row {
     }
 
     fn markdown(&self) -> String {
-        let joined = |all: &BTreeSet<String>| {
-            let all: Vec<String> = all.iter().map(|one| format!("`{one}`")).collect();
-            all.join(", ")
-        };
+        let joined = |all: &BTreeSet<String>| all.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         let (at, reasons) = (joined(&self.stopped_at), joined(&self.reasons));
         format!("| {} | {at} | {reasons} | {} |", self.technique, self.control)
     }

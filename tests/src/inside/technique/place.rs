@@ -6,10 +6,10 @@ use anyhow::{Context as _, Result};
 use nix::ifaddrs::getifaddrs;
 
 use crate::frame::Mac;
-use crate::pod::UPLINK;
+use crate::pod::{UPLINK, WIRE};
 
-/// The interfaces that lead out: of a pod, or of the node.
-const INTERFACES: [&str; 2] = ["eth0", UPLINK];
+/// The interfaces that lead out: of a pod, of the node, of the network outside.
+const INTERFACES: [&str; 3] = ["eth0", UPLINK, WIRE];
 
 /// The interface's addresses.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,94 @@
+//! A workload without a network of its own: a cgroup, and the node's interfaces.
+
+use anyhow::Result;
+use enforcer_tests::node::Node;
+
+use crate::stage::Control::{self, Like, Same};
+use crate::stage::{Case, REGISTRY, Stage};
+
+const RAW: Control = Like("raw UDP", &["raw4 {4}", "raw6 {6}"]);
+const FRAME: Control = Like("UDP frame", &["packet-raw {4} mac=02:00:00:00:ff:02"]);
+
+fn stage() -> Result<Stage> {
+    let mut node = Node::new()
+        .pods()
+        .registry(REGISTRY)
+        .flag("--workload", "cgroup={cgroup}/pods/plain,namespace=web,name=plain")
+        .flag("--uplink", "uplink0")
+        .flag("--event-rate", "100000")
+        .prepare()?;
+    node.world().make_cgroup("pods/plain")?;
+    node.start_agent(enforcer_tests::agent::Until::Ready)?;
+    Stage::around_plain(node, "plain")
+}
+
+const PLAIN: &[Case] = &[
+    (
+        "No veth: TCP",
+        "connect",
+        "not_registered",
+        Same,
+        &["tcp {4}", "tcp {6}", "uring-connect {4}", "mptcp {4}"],
+    ),
+    (
+        "No veth: UDP",
+        "sendmsg",
+        "not_registered",
+        Same,
+        &["udp {4}", "udp {6}", "sendmmsg {4}", "uring-send {4}", "unconnected-two {4} allowed={ok4}"],
+    ),
+    ("No veth: UDP-Lite", "sock_create", "protocol", Like("UDP", &["udp {4}"]), &["udplite {4}"]),
+    (
+        "No veth: raw sockets",
+        "packet",
+        "not_registered",
+        Same,
+        &[
+            "raw4 {4}",
+            "raw6 {6}",
+            "raw4-tcp {4}",
+            "raw4-hdrincl {4}",
+            "raw6-hdrincl {6}",
+            "raw-two {4} allowed={ok4}",
+            "ping {4}",
+            "ping {6}",
+        ],
+    ),
+    (
+        "No veth: raw, other protocols",
+        "packet",
+        "protocol",
+        RAW,
+        &["sctp {ok4}", "dccp {ok4}", "raw4-other {ok4}", "raw6-other {ok6}"],
+    ),
+    ("No veth: LSRR, SSRR", "packet", "source_route", RAW, &["udp-lsrr {ok4}", "udp-ssrr {ok4}"]),
+    ("No veth: a child in a nested cgroup", "connect", "not_registered", Same, &["nested-cgroup {4}"]),
+    ("No veth: a child that is uid 1337", "connect", "not_registered", Same, &["setuid-1337 {4}"]),
+    (
+        "No veth: AF_PACKET, with --uplink",
+        "uplink",
+        "not_registered",
+        Same,
+        &[
+            "packet-raw {4} mac=02:00:00:00:ff:02",
+            "packet-raw {6} mac=02:00:00:00:ff:02",
+            "packet-dgram {4} mac=02:00:00:00:ff:02",
+            "packet-ring {4} mac=02:00:00:00:ff:02",
+        ],
+    ),
+    ("No veth: frames that are not IP", "uplink", "not_ip", FRAME, &["nonip {ok4} mac=02:00:00:00:ff:02"]),
+];
+
+#[test]
+fn a_workload_without_an_interface() -> Result<()> {
+    stage()?.all("90 plain", PLAIN)
+}
+
+#[test]
+fn past_the_queues_of_the_uplink() -> Result<()> {
+    let mut stage = stage()?;
+    for command in ["packet-bypass {4} mac=02:00:00:00:ff:02", "xdp {4} mac=02:00:00:00:ff:02"] {
+        println!("{command}: {:?}", stage.stopped(command).map_err(|error| format!("{error:#}")));
+    }
+    Ok(())
+}
