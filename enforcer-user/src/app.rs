@@ -18,12 +18,13 @@ use crate::controller::{Applied, Controller, Event, QUEUE, Question};
 use crate::dataplane::Kernel;
 use crate::dataplane::allowed::AllowedEvents;
 use crate::dataplane::counters::Counters;
+use crate::dataplane::judge::Judge;
 use crate::dataplane::ring::EventRing;
 use crate::identity::{self, Roster};
 use crate::lifecycle::{Supervisor, stop_signal};
 use crate::network::{Network, Wanted};
 use crate::sources::files::FileSource;
-use crate::{http, metrics};
+use crate::{canary, http, metrics};
 use view::View;
 use workloads::Watched;
 
@@ -44,6 +45,7 @@ pub async fn run(config: Config) -> Result<()> {
     let pins = kernel.pins().clone();
     let (counters, ring) = (Counters::open(&pins)?, EventRing::open(&pins)?);
     let allowed = AllowedEvents::open(&pins)?;
+    let canary = (Judge::open(&pins)?, Counters::open(&pins)?);
     let admin_socket = config.admin.clone();
     let snapshots = (0..).zip(&sources).map(|(index, source)| source.snapshot(index)).collect();
     let (roots, workloads) = (config.cgroups.clone(), config.workloads.clone());
@@ -55,6 +57,7 @@ pub async fn run(config: Config) -> Result<()> {
 
     let (events, queue) = mpsc::channel(QUEUE);
     let view = Arc::new(View::new(applied.clone(), counters));
+    tasks.essential("canary", canary::watch(applied.clone(), canary.0, canary.1, events.clone()));
     tasks.essential("controller", controller.run(queue));
     tasks.essential("clock", tick(events.clone()));
     tasks.essential("workload watch", workloads::watch(last, watched, events.clone()));
@@ -68,7 +71,7 @@ pub async fn run(config: Config) -> Result<()> {
     let registry = registry_of(applied, &mut tasks);
     // Nobody else fills it.
     let _ = pages.set(http_parts(&view, registry.clone()));
-    let parts = parts(questions, view, allowed, registry);
+    let parts = parts(questions, Arc::clone(&view), allowed, registry);
     tasks.server("admin socket", |stop| server::serve(admin_socket, parts, stop.told()));
     let ended = tokio::select! {
         signal = stop_signal() => {
@@ -79,6 +82,7 @@ pub async fn run(config: Config) -> Result<()> {
     };
     // Sockets go with the agent; whoever still waits for an answer has had his time.
     tasks.drain(DRAIN).await;
+    canary::remove(&view.attached());
     ended
 }
 

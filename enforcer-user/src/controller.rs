@@ -36,6 +36,7 @@ use crate::dataplane::{Dataplane, InboundFlow, NodeSettings};
 use crate::identity::{Identified, Roster};
 use crate::network::Network;
 use crate::sources::Snapshot;
+use crate::status::canary::CanaryStatus;
 use crate::status::updates::{Outcome, Updates};
 
 pub use hosts::HostNames;
@@ -80,6 +81,8 @@ pub enum Event {
     Roster(Roster, Network),
     /// Something has happened to interfaces.
     Links,
+    /// Canaries were sent.
+    Canary(CanaryStatus),
     /// Time to look what can be reaped.
     Tick,
 }
@@ -107,6 +110,7 @@ pub struct Controller<D> {
     unplaced: BTreeMap<u32, String>,
     /// Where our programs are among those of the interfaces.
     order: order::Orders,
+    canary: CanaryStatus,
     /// Tells which connections others have made to workloads.
     census: Census,
     problems: Vec<Problem>,
@@ -150,6 +154,7 @@ impl<D: Dataplane> Controller<D> {
             covered: BTreeSet::new(),
             unplaced: BTreeMap::new(),
             order: order::Orders::new(now),
+            canary: CanaryStatus::default(),
             census,
             compiler,
             started: now,
@@ -230,6 +235,11 @@ impl<D: Dataplane> Controller<D> {
             }
             Event::Links => {
                 self.order.look_soon();
+                false
+            }
+            Event::Canary(status) => {
+                self.canary = status;
+                self.publish();
                 false
             }
             Event::Tick => self.tick(),

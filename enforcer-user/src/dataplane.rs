@@ -13,6 +13,7 @@ pub mod detach;
 pub mod fake;
 pub mod flow_tables;
 pub mod interface;
+pub mod judge;
 pub mod kernel;
 pub mod load;
 pub mod maps;

@@ -1,6 +1,7 @@
 //! What the agent says of itself: one snapshot, made after every change that reached the kernel. Serialised as it is by
 //! `enforcer status -o json`; the field names are stable.
 
+pub mod canary;
 pub mod interfaces;
 pub mod updates;
 
@@ -9,6 +10,7 @@ use enforcer_core::problem::Problem;
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
+use canary::CanaryStatus;
 use interfaces::{InterfaceStatus, UnattachedInterface};
 
 /// All of it.
@@ -62,6 +64,9 @@ pub struct Status {
     /// How often other programs were found before ours, or ours gone, since the agent started.
     #[serde(default)]
     pub order_lost: u64,
+    /// What became of the canaries.
+    #[serde(default)]
+    pub canary: CanaryStatus,
     /// How full the maps are.
     pub maps: Vec<MapStatus>,
     /// Decisions by reason, since the maps were made; reasons never met are left out.
@@ -162,7 +167,7 @@ pub struct MapStatus {
 }
 
 /// Decisions for one reason.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct DecisionCount {
     /// The reason.
     pub reason: String,

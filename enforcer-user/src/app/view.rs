@@ -1,5 +1,6 @@
 //! What the agent shows of itself: what the controller published, joined with what is counted at this moment.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,7 +8,6 @@ use enforcer_common::event::FlowEvent;
 use enforcer_common::key::CgroupId;
 use tokio::sync::watch;
 
-use crate::clock;
 use crate::controller::Applied;
 use crate::dataplane::counters::Counters;
 use crate::dataplane::object_hash;
@@ -15,6 +15,7 @@ use crate::flows::{self, FlowStore};
 use crate::http::{Page, Readiness};
 use crate::metrics::{Build, Format, NeverFalling, Process, Scrape};
 use crate::status::Status;
+use crate::{canary, clock};
 
 /// Where it is all read. Nobody who looks waits for the controller, or makes it wait.
 pub(super) struct View {
@@ -44,7 +45,7 @@ impl View {
     pub(super) fn record(&self, event: Option<FlowEvent>) {
         let count = if event.is_some() { &self.received } else { &self.lost };
         count.fetch_add(1, Ordering::Relaxed);
-        if let Some(event) = event {
+        if let Some(event) = event.filter(|event| !canary::is_canary(event)) {
             self.flows.record(&event, &*self.applied());
         }
     }
@@ -52,6 +53,11 @@ impl View {
     /// What the controller published last.
     pub(super) fn applied(&self) -> Arc<Applied> {
         Arc::clone(&self.applied.borrow())
+    }
+
+    /// The cgroups that have programs.
+    pub(super) fn attached(&self) -> Vec<PathBuf> {
+        self.applied.borrow().status.attached.iter().map(PathBuf::from).collect()
     }
 
     /// For `enforcer status`.

@@ -107,6 +107,7 @@ impl<D: Dataplane> Controller<D> {
             ready: not_ready.is_empty(),
             not_ready,
             order_lost: self.order.lost,
+            canary: self.canary.clone(),
             ..Status::default()
         };
         self.tell_interfaces(&mut status);
@@ -154,6 +155,7 @@ impl<D: Dataplane> Controller<D> {
             format!("the cgroup of a workload is not there: {}", identified.workload.cgroup.display())
         }));
         reasons.extend(self.gaps());
+        reasons.extend(self.canary.reasons().filter(|_| !self.lifted));
         reasons
     }
 

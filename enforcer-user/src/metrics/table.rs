@@ -36,6 +36,13 @@ pub(super) static INSTRUMENTS: &[Instrument] = &[
         whole(scrape.applied.status.order_lost)
     }),
 
+    counter("canary_rounds", "How often canaries were sent: processes that the programs must notice", |scrape| {
+        whole(scrape.applied.status.canary.rounds)
+    }),
+    counter("canary_failures", "Canaries that the programs did not notice", |scrape| {
+        whole(scrape.applied.status.canary.failures)
+    }),
+
     gauge("registry_revision", "Counts the registries that reached the kernel since the agent started", |scrape| {
         whole(scrape.applied.status.revision)
     }),
