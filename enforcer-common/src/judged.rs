@@ -101,6 +101,16 @@ impl Judged {
         Self { seal: self.sum(), ..self }
     }
 
+    /// From the bytes of a map value; `None` when nothing was written there, or it is being written.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        if bytes.len() != size_of::<Self>() {
+            return None;
+        }
+        // SAFETY: as many bytes as the struct has, which is integers without padding: any bit pattern is valid.
+        let judged = unsafe { bytes.as_ptr().cast::<Self>().read_unaligned() };
+        (judged.seal == judged.sum()).then_some(judged)
+    }
+
     /// Whether it was of this flow, whatever was decided and when.
     #[inline(always)]
     pub const fn is_of(&self, tuple: &Tuple) -> bool {
@@ -121,6 +131,12 @@ impl Judged {
             3 => Decided::Inbound,
             _ => Decided::Nothing,
         }
+    }
+
+    /// The interface at which it was decided, 0 for a cgroup's program.
+    #[inline(always)]
+    pub const fn interface(&self) -> u32 {
+        self.interface
     }
 
     /// By whose eyes.
@@ -215,5 +231,26 @@ mod tests {
             (first.decided(), first.generation(), first.view()),
             (Decided::Allowed, 99, ViewId::new(4))
         );
+    }
+
+    #[test]
+    fn a_verdict_is_read_from_its_own_bytes_only() {
+        let judged = Judged::new(&tuple("192.0.2.1", 53), ViewId::new(4), 99, Decided::Inbound);
+        let bytes = bytes(&judged.sealed());
+        assert_eq!(Judged::from_bytes(&bytes), Some(judged.sealed()));
+        assert_eq!(judged.interface(), 7);
+        assert_eq!(Judged::from_bytes(&bytes[1..]), None);
+        // The last four are padding.
+        for byte in 0..bytes.len() - 4 {
+            let mut torn = bytes;
+            torn[byte] ^= 0x10;
+            assert_eq!(Judged::from_bytes(&torn), None, "byte {byte}");
+        }
+        assert_eq!(Judged::from_bytes(&[0; 80]), None, "new storage");
+    }
+
+    fn bytes(judged: &Judged) -> [u8; 80] {
+        // SAFETY: of the same size, without padding.
+        unsafe { core::mem::transmute(*judged) }
     }
 }

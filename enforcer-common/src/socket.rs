@@ -41,6 +41,16 @@ impl Translation {
         Self { check: empty.sum(), ..empty }
     }
 
+    /// From the bytes of a map value; `None` when nothing was written there, or it is being written.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        if bytes.len() != size_of::<Self>() {
+            return None;
+        }
+        // SAFETY: as many bytes as the struct has, which is integers without padding: any bit pattern is valid.
+        let translation = unsafe { bytes.as_ptr().cast::<Self>().read_unaligned() };
+        translation.is_whole().then_some(translation)
+    }
+
     /// Where what was asked for went, when it is this.
     #[inline(always)]
     pub fn backend_of(&self, asked: &Backend) -> Option<Backend> {
@@ -125,5 +135,25 @@ mod tests {
         assert_eq!(translation.asked_for(&backend), None);
         assert_eq!(translation.asked_differs(&at("240.240.0.2", 53)), 0);
         assert_eq!(translation.backend_of(&at("240.240.0.2", 53)), None);
+    }
+
+    #[test]
+    fn a_translation_is_read_from_its_own_bytes_only() {
+        let (vip, backend) = (at("240.240.0.1", 53), at("2001:db8::7", 5353));
+        let translation = Translation::new(vip, backend);
+        let bytes = bytes(&translation);
+        assert_eq!(Translation::from_bytes(&bytes), Some(translation));
+        assert_eq!(Translation::from_bytes(&bytes[1..]), None);
+        for byte in 0..bytes.len() {
+            let mut torn = bytes;
+            torn[byte] ^= 0x10;
+            assert_eq!(Translation::from_bytes(&torn), None, "byte {byte}");
+        }
+        assert_eq!(Translation::from_bytes(&[0; 40]), None, "new storage");
+    }
+
+    fn bytes(translation: &Translation) -> [u8; 40] {
+        // SAFETY: of the same size, without padding.
+        unsafe { core::mem::transmute(*translation) }
     }
 }

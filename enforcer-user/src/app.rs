@@ -1,7 +1,9 @@
 //! The composition root: builds the parts of the agent and connects them. Decides nothing.
 
 mod flows;
+mod terminate;
 mod view;
+mod watchers;
 mod workloads;
 
 use std::net::SocketAddr;
@@ -18,7 +20,6 @@ use crate::controller::{Applied, Controller, Event, QUEUE, Question};
 use crate::dataplane::Kernel;
 use crate::dataplane::allowed::AllowedEvents;
 use crate::dataplane::counters::Counters;
-use crate::dataplane::judge::Judge;
 use crate::dataplane::ring::EventRing;
 use crate::identity::{self, Roster};
 use crate::lifecycle::{Supervisor, stop_signal};
@@ -26,6 +27,7 @@ use crate::network::{Network, Wanted};
 use crate::sources::files::FileSource;
 use crate::{canary, http, metrics};
 use view::View;
+use watchers::{Watchers, Wires};
 use workloads::Watched;
 
 /// How often cgroups are looked at, and classes reaped.
@@ -45,7 +47,7 @@ pub async fn run(config: Config) -> Result<()> {
     let pins = kernel.pins().clone();
     let (counters, ring) = (Counters::open(&pins)?, EventRing::open(&pins)?);
     let allowed = AllowedEvents::open(&pins)?;
-    let canary = (Judge::open(&pins)?, Counters::open(&pins)?);
+    let watchers = Watchers::open(&pins, config.terminate_existing)?;
     let admin_socket = config.admin.clone();
     let snapshots = (0..).zip(&sources).map(|(index, source)| source.snapshot(index)).collect();
     let (roots, workloads) = (config.cgroups.clone(), config.workloads.clone());
@@ -56,11 +58,15 @@ pub async fn run(config: Config) -> Result<()> {
     let (controller, applied) = tokio::task::block_in_place(start)?;
 
     let (events, queue) = mpsc::channel(QUEUE);
-    let view = Arc::new(View::new(applied.clone(), counters));
-    tasks.essential("canary", canary::watch(applied.clone(), canary.0, canary.1, events.clone()));
+    let (locate, located) = watch::channel(Arc::new(last.clone()));
+    let (hangs, hanging) = mpsc::channel(terminate::QUEUE);
+    let view = Arc::new(View::new(applied.clone(), counters, hangs));
+    let (closed, applied_too) = (Arc::clone(&view.closed), applied.clone());
+    let wires = Wires { applied: applied_too, located, hanging, closed, events: events.clone() };
+    watchers.start(&mut tasks, wires);
     tasks.essential("controller", controller.run(queue));
     tasks.essential("clock", tick(events.clone()));
-    tasks.essential("workload watch", workloads::watch(last, watched, events.clone()));
+    tasks.essential("workload watch", workloads::watch(last, watched, locate, events.clone()));
     tasks.essential("event reader", flows::read_events(ring, Arc::clone(&view)));
     tasks.essential("suppression watch", flows::watch_suppressed(Arc::clone(&view)));
     for (index, source) in (0..).zip(sources) {

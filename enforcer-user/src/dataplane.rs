@@ -23,6 +23,7 @@ pub mod places;
 pub mod probe;
 pub mod read;
 pub mod ring;
+pub mod socket_maps;
 pub mod switch;
 mod sys;
 pub mod tables;

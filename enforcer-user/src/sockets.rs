@@ -5,6 +5,8 @@ mod destroy;
 mod list;
 mod request;
 #[cfg(test)]
+pub(crate) mod stage;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

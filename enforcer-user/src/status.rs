@@ -3,6 +3,7 @@
 
 pub mod canary;
 pub mod interfaces;
+pub mod terminated;
 pub mod updates;
 
 use enforcer_common::mode::{Enforcement, Switch};
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 use canary::CanaryStatus;
 use interfaces::{InterfaceStatus, UnattachedInterface};
+use terminated::TerminatedStatus;
 
 /// All of it.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -67,6 +69,9 @@ pub struct Status {
     /// What became of the canaries.
     #[serde(default)]
     pub canary: CanaryStatus,
+    /// Connections that were closed.
+    #[serde(default)]
+    pub terminated: TerminatedStatus,
     /// How full the maps are.
     pub maps: Vec<MapStatus>,
     /// Decisions by reason, since the maps were made; reasons never met are left out.

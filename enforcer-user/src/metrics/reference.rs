@@ -36,7 +36,7 @@ const LABELS: &str = "
 | `policy` | `REGISTRY_ONLY`, `ALLOW_ANY`, `unknown` |
 | `source` | as typed with `--registry`; `other` for problems that belong to none |
 | `severity` | `error`, `warning` |
-| `cause` | `refused` (the registry does not fit the maps), `failed` (the kernel did not take it) |
+| `cause` | of updates: `refused` (the registry does not fit the maps), `failed` (the kernel did not take it); of closed connections: `narrowed` (`--terminate-existing`), `denied` (a packet of theirs was) |
 | `map` | as in `enforcer status` |
 ";
 

@@ -87,6 +87,8 @@ pub(super) static INSTRUMENTS: &[Instrument] = &[
 
     counter("decisions", "Decisions of the kernel programs since the maps were made; under audit a deny is only recorded", read::decisions)
         .by(&["verdict", "reason", "enforcement"]),
+    counter("connections_closed", "Connections that were closed because they may not be, since the agent started", read::closed)
+        .by(&["cause"]),
     counter("events_received", "Flow events that reached the agent", |scrape| whole(scrape.events_received)),
     counter("events_suppressed", "Flow events that the programs did not send: over --event-rate, or the ring was full", |scrape| {
         whole(scrape.events_suppressed)

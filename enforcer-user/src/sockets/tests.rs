@@ -1,7 +1,5 @@
 //! Real sockets in a network namespace of the test's own.
 
-mod storage;
-
 use std::fs;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -13,6 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 use nix::{getsockopt_impl, setsockopt_impl, sockopt_impl};
 
+use super::stage::Map;
 use super::*;
 use crate::links::inside;
 use crate::links::stage::{Pod, on_node};
@@ -254,10 +253,10 @@ fn stored_values_come_with_the_sockets_that_have_one() {
     on_node(|| {
         for (_, address) in LOOPBACKS {
             let (client, server, _listener) = connection(address);
-            let [map, other] = [(); 2].map(|()| storage::Map::create());
-            map.store(client.as_fd(), 0xdead_beef);
-            other.store(client.as_fd(), 1);
-            let stored = |socket: &TcpStream, maps: &[&storage::Map]| {
+            let [map, other] = [(); 2].map(|()| Map::create(4));
+            map.store(client.as_fd(), &0xdead_beef_u32.to_ne_bytes());
+            other.store(client.as_fd(), &1_u32.to_ne_bytes());
+            let stored = |socket: &TcpStream, maps: &[&Map]| {
                 let maps: Vec<_> = maps.iter().map(|map| map.as_fd()).collect();
                 let all = list(Protocol::Tcp, &maps).unwrap();
                 all.into_iter().find(|entry| entry.cookie == cookie_of(socket)).unwrap().storage
@@ -276,8 +275,8 @@ fn stored_values_come_with_the_sockets_that_have_one() {
 fn udp_sockets_are_listed_also_when_maps_are_named() {
     on_node(|| {
         let (client, _server) = connected_udp("127.0.0.1:0");
-        let map = storage::Map::create();
-        map.store(client.as_fd(), 7);
+        let map = Map::create(4);
+        map.store(client.as_fd(), &7_u32.to_ne_bytes());
         let cookies = |maps: &[_]| {
             let all = list(Protocol::Udp, maps).unwrap();
             all.iter().map(|entry| entry.cookie).collect::<Vec<_>>()

@@ -104,9 +104,9 @@ struct Peers {
 #[rustfmt::skip]
 const PEERS: &[Peers] = &[
     Peers {
-        modules: &["crate::admin", "crate::controller", "crate::dataplane", "crate::dns", "crate::flows",
-            "crate::http", "crate::identity", "crate::links", "crate::metrics", "crate::network", "crate::proxy_xds",
-            "crate::sockets", "crate::sources", "crate::xds"],
+        modules: &["crate::admin", "crate::census", "crate::controller", "crate::dataplane", "crate::dns",
+            "crate::flows", "crate::http", "crate::identity", "crate::links", "crate::metrics", "crate::network",
+            "crate::proxy_xds", "crate::sockets", "crate::sources", "crate::xds"],
         contracts: &[
             ("crate::controller", "crate::dataplane::Dataplane", "the trait it drives"),
             ("crate::controller", "crate::dataplane::InboundFlow", "plain values of that trait"),
@@ -124,6 +124,8 @@ const PEERS: &[Peers] = &[
             ("crate::network", "crate::identity", "plain values: whose interfaces it looks for"),
             ("crate::network", "crate::links", "what it makes sense of"),
             ("crate::admin", "crate::controller::Question", "the message it sends"),
+            ("crate::census", "crate::links", "a workload's network namespace, whose sockets it asks for"),
+            ("crate::census", "crate::sockets", "what it lists and closes"),
             ("crate::metrics", "crate::controller::Applied", "plain values: what it shows"),
             ("crate::sockets", "crate::links::inside", "what its tests look into namespaces with"),
             ("crate::sockets", "crate::links::stage", "what its tests run on"),

@@ -50,38 +50,39 @@ struct BtfLoad {
     padding: u32,
 }
 
-/// A map that stores a number with a socket.
-pub(super) struct Map(OwnedFd);
+/// A map that stores a value with a socket.
+pub(crate) struct Map(OwnedFd);
 
 impl Map {
-    pub(super) fn create() -> Self {
-        let btf = load_btf();
+    /// Of values with so many bytes, a multiple of 4.
+    pub(crate) fn create(value_size: u32) -> Self {
+        let btf = load_btf(value_size / 4);
         let mut attr = MapCreate {
             map_type: BPF_MAP_TYPE_SK_STORAGE,
             key_size: 4,
-            value_size: 4,
+            value_size,
             map_flags: BPF_F_NO_PREALLOC,
             btf_fd: number(btf.as_fd()),
             btf_key_type_id: 1,
-            btf_value_type_id: 1,
+            btf_value_type_id: 2,
             ..MapCreate::default()
         };
         Self(descriptor(bpf(BPF_MAP_CREATE, &mut attr)))
     }
 
-    pub(super) fn store(&self, socket: BorrowedFd<'_>, value: u32) {
+    pub(crate) fn store(&self, socket: BorrowedFd<'_>, value: &[u8]) {
         let key = socket.as_raw_fd();
         let mut attr = MapUpdate {
             map_fd: number(self.as_fd()),
             padding: 0,
             key: (&raw const key) as u64,
-            value: (&raw const value) as u64,
+            value: value.as_ptr() as u64,
             flags: 0,
         };
         bpf(BPF_MAP_UPDATE_ELEM, &mut attr);
     }
 
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", self.0.as_raw_fd())).unwrap();
         let id = text.lines().find_map(|line| line.strip_prefix("map_id:")).expect("a map's descriptor");
         id.trim().parse().unwrap()
@@ -94,25 +95,32 @@ impl AsFd for Map {
     }
 }
 
-/// Socket storage must tell its types. Here is one: `int`, of 32 bits, signed.
-fn load_btf() -> OwnedFd {
+/// Socket storage must tell its types. Here are two: `int`, of 32 bits, signed, and an array of them.
+fn load_btf(length: u32) -> OwnedFd {
     let strings = b"\0int\0";
-    let kind_int: u32 = 1 << 24;
-    let words: [u32; 9] = [
+    let [kind_int, kind_array]: [u32; 2] = [1 << 24, 3 << 24];
+    let words: [u32; 16] = [
         // Magic, version 1; the header's length; where the types are, and the strings.
         0x0001_eb9f,
         24,
         0,
-        16,
-        16,
+        40,
+        40,
         5,
-        // The type: its name, its kind, its size, and how it is encoded.
+        // The first type: its name, its kind, its size, and how it is encoded.
         1,
         kind_int,
         4,
+        1 << 24 | 32,
+        // The second: no name, its kind, no size; the type of what is in it and of its index, and how many there are.
+        0,
+        kind_array,
+        0,
+        1,
+        1,
+        length,
     ];
-    let encoding: u32 = 1 << 24 | 32;
-    let mut bytes: Vec<u8> = words.iter().chain([&encoding]).flat_map(|word| word.to_ne_bytes()).collect();
+    let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
     bytes.extend(strings);
     let mut attr = BtfLoad {
         btf: bytes.as_ptr() as u64,
