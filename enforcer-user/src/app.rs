@@ -1,7 +1,9 @@
 //! The composition root: builds the parts of the agent and connects them. Decides nothing.
 
 mod flows;
+mod terminate;
 mod view;
+mod watchers;
 mod workloads;
 
 use std::net::SocketAddr;
@@ -23,8 +25,9 @@ use crate::identity::{self, Roster};
 use crate::lifecycle::{Supervisor, stop_signal};
 use crate::network::{Network, Wanted};
 use crate::sources::files::FileSource;
-use crate::{http, metrics};
+use crate::{canary, http, metrics};
 use view::View;
+use watchers::{Watchers, Wires};
 use workloads::Watched;
 
 /// How often cgroups are looked at, and classes reaped.
@@ -44,6 +47,7 @@ pub async fn run(config: Config) -> Result<()> {
     let pins = kernel.pins().clone();
     let (counters, ring) = (Counters::open(&pins)?, EventRing::open(&pins)?);
     let allowed = AllowedEvents::open(&pins)?;
+    let watchers = Watchers::open(&pins, config.terminate_existing)?;
     let admin_socket = config.admin.clone();
     let snapshots = (0..).zip(&sources).map(|(index, source)| source.snapshot(index)).collect();
     let (roots, workloads) = (config.cgroups.clone(), config.workloads.clone());
@@ -54,10 +58,15 @@ pub async fn run(config: Config) -> Result<()> {
     let (controller, applied) = tokio::task::block_in_place(start)?;
 
     let (events, queue) = mpsc::channel(QUEUE);
-    let view = Arc::new(View::new(applied.clone(), counters));
+    let (locate, located) = watch::channel(Arc::new(last.clone()));
+    let (hangs, hanging) = mpsc::channel(terminate::QUEUE);
+    let view = Arc::new(View::new(applied.clone(), counters, hangs));
+    let (closed, applied_too) = (Arc::clone(&view.closed), applied.clone());
+    let wires = Wires { applied: applied_too, located, hanging, closed, events: events.clone() };
+    watchers.start(&mut tasks, wires);
     tasks.essential("controller", controller.run(queue));
     tasks.essential("clock", tick(events.clone()));
-    tasks.essential("workload watch", workloads::watch(last, watched, events.clone()));
+    tasks.essential("workload watch", workloads::watch(last, watched, locate, events.clone()));
     tasks.essential("event reader", flows::read_events(ring, Arc::clone(&view)));
     tasks.essential("suppression watch", flows::watch_suppressed(Arc::clone(&view)));
     for (index, source) in (0..).zip(sources) {
@@ -68,7 +77,7 @@ pub async fn run(config: Config) -> Result<()> {
     let registry = registry_of(applied, &mut tasks);
     // Nobody else fills it.
     let _ = pages.set(http_parts(&view, registry.clone()));
-    let parts = parts(questions, view, allowed, registry);
+    let parts = parts(questions, Arc::clone(&view), allowed, registry);
     tasks.server("admin socket", |stop| server::serve(admin_socket, parts, stop.told()));
     let ended = tokio::select! {
         signal = stop_signal() => {
@@ -79,6 +88,7 @@ pub async fn run(config: Config) -> Result<()> {
     };
     // Sockets go with the agent; whoever still waits for an answer has had his time.
     tasks.drain(DRAIN).await;
+    canary::remove(&view.attached());
     ended
 }
 

@@ -3,6 +3,7 @@
 
 pub mod args;
 mod ask;
+pub mod canary;
 pub mod completions;
 mod detach;
 pub mod docs;
@@ -36,6 +37,8 @@ pub enum Answer {
     Yes,
     /// Exit code 1: denied, invalid, not ready, not found.
     No,
+    /// This exit code, for a program that knows what it means.
+    Code(u8),
 }
 
 impl Answer {
@@ -105,10 +108,13 @@ pub enum Command {
     /// Prints a generated part of the documentation
     #[command(hide = true)]
     Docs(docs::DocsArgs),
+    /// What the agent starts to see whether its programs notice
+    #[command(hide = true)]
+    Canary(canary::CanaryArgs),
 }
 
 /// Commands whose answer has one form only.
-const ONE_FORM: [&str; 4] = ["run", "completions", "man", "docs"];
+const ONE_FORM: [&str; 5] = ["run", "completions", "man", "docs", "canary"];
 
 /// The definitions as people see them.
 pub fn command() -> clap::Command {
@@ -148,6 +154,7 @@ pub fn run(cli: &Cli, matches: &ArgMatches) -> anyhow::Result<Answer> {
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
         Command::Docs(args) => docs::run(args),
+        Command::Canary(args) => Ok(canary::run(args)),
     }
 }
 

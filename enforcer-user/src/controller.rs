@@ -24,7 +24,7 @@ use enforcer_common::mode::Switch;
 use enforcer_core::flow::Denied;
 use enforcer_core::policy::compile::Compiler;
 use enforcer_core::policy::explain::Explanation;
-use enforcer_core::policy::image::Image;
+use enforcer_core::policy::image::{Image, MapOp};
 use enforcer_core::policy::{Settings, WorkloadSpec};
 use enforcer_core::problem::Problem;
 use enforcer_core::registry::{Registry, build};
@@ -36,6 +36,8 @@ use crate::dataplane::{Dataplane, InboundFlow, NodeSettings};
 use crate::identity::{Identified, Roster};
 use crate::network::Network;
 use crate::sources::Snapshot;
+use crate::status::canary::CanaryStatus;
+use crate::status::terminated::{LastTermination, TerminatedStatus};
 use crate::status::updates::{Outcome, Updates};
 
 pub use hosts::HostNames;
@@ -80,6 +82,10 @@ pub enum Event {
     Roster(Roster, Network),
     /// Something has happened to interfaces.
     Links,
+    /// Canaries were sent.
+    Canary(CanaryStatus),
+    /// Existing connections were held against the registry.
+    Terminated(LastTermination),
     /// Time to look what can be reaped.
     Tick,
 }
@@ -107,6 +113,10 @@ pub struct Controller<D> {
     unplaced: BTreeMap<u32, String>,
     /// Where our programs are among those of the interfaces.
     order: order::Orders,
+    canary: CanaryStatus,
+    terminated: TerminatedStatus,
+    /// Counts the updates in which somebody lost something.
+    narrowings: u64,
     /// Tells which connections others have made to workloads.
     census: Census,
     problems: Vec<Problem>,
@@ -150,6 +160,9 @@ impl<D: Dataplane> Controller<D> {
             covered: BTreeSet::new(),
             unplaced: BTreeMap::new(),
             order: order::Orders::new(now),
+            canary: CanaryStatus::default(),
+            terminated: TerminatedStatus::default(),
+            narrowings: 0,
             census,
             compiler,
             started: now,
@@ -230,6 +243,17 @@ impl<D: Dataplane> Controller<D> {
             }
             Event::Links => {
                 self.order.look_soon();
+                false
+            }
+            Event::Canary(status) => {
+                self.canary = status;
+                self.publish();
+                false
+            }
+            Event::Terminated(last) => {
+                self.terminated.total += last.closed;
+                self.terminated.last = Some(last);
+                self.publish();
                 false
             }
             Event::Tick => self.tick(),
@@ -328,6 +352,8 @@ impl<D: Dataplane> Controller<D> {
                     self.rules.follow(stage, |rule| self.compiler.rule(rule));
                     self.dataplane.apply(stage)?;
                 }
+                let narrows = |op: &MapOp| matches!(op, MapOp::Narrow(_));
+                self.narrowings += u64::from(stages.iter().flatten().any(narrows));
                 self.refused.clear();
                 if operations > 0 || self.revision == 0 {
                     self.revision += 1;

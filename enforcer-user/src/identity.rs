@@ -14,7 +14,7 @@ use enforcer_core::policy::WorkloadSpec;
 
 use crate::config::{Mesh, StaticWorkload};
 
-pub use find::paths;
+pub use find::{below, paths};
 
 /// A cgroup directory that exists.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]

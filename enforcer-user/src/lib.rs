@@ -4,10 +4,12 @@
 //! [`controller`] of objects, it compiles them and gives operations to the [`dataplane`], the only part that knows
 //! the kernel; [`flows`] keeps what the kernel tells; [`admin`] answers the command line, [`http`] probes and scrapers,
 //! the latter with [`metrics`]. [`links`] and [`sockets`] tell the node's interfaces, pods' networks and open sockets,
-//! [`network`] whose interfaces they are, and [`census`] which connections came in, and closes those that may not stay.
+//! [`network`] whose they are, [`census`] which of these connections came in, and closes those that may not stay;
+//! [`canary`] sees whether the programs notice.
 
 pub mod admin;
 pub mod app;
+pub mod canary;
 pub mod census;
 pub mod cli;
 pub mod clock;

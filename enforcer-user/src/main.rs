@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     match cli::run(&cli, &matches) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(NO),
+        Ok(Answer::Code(code)) => ExitCode::from(code),
         // Whoever read the output has seen enough.
         Err(error) if error.is::<ClosedPipe>() => ExitCode::SUCCESS,
         Err(error) if error.is::<Logged>() => ExitCode::from(FAILURE),

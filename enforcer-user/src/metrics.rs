@@ -46,6 +46,8 @@ pub struct Scrape {
     pub events_received: u64,
     /// Records in the ring that were no events.
     pub events_lost: u64,
+    /// Connections that were closed because a packet of theirs was denied.
+    pub closed_for_packets: u64,
     /// Events that the programs did not send.
     pub events_suppressed: u64,
     /// Denials that are kept.

@@ -1,7 +1,9 @@
 //! What the agent says of itself: one snapshot, made after every change that reached the kernel. Serialised as it is by
 //! `enforcer status -o json`; the field names are stable.
 
+pub mod canary;
 pub mod interfaces;
+pub mod terminated;
 pub mod updates;
 
 use enforcer_common::mode::{Enforcement, Switch};
@@ -9,7 +11,9 @@ use enforcer_core::problem::Problem;
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
+use canary::CanaryStatus;
 use interfaces::{InterfaceStatus, UnattachedInterface};
+use terminated::TerminatedStatus;
 
 /// All of it.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -62,6 +66,12 @@ pub struct Status {
     /// How often other programs were found before ours, or ours gone, since the agent started.
     #[serde(default)]
     pub order_lost: u64,
+    /// What became of the canaries.
+    #[serde(default)]
+    pub canary: CanaryStatus,
+    /// Connections that were closed.
+    #[serde(default)]
+    pub terminated: TerminatedStatus,
     /// How full the maps are.
     pub maps: Vec<MapStatus>,
     /// Decisions by reason, since the maps were made; reasons never met are left out.
@@ -162,7 +172,7 @@ pub struct MapStatus {
 }
 
 /// Decisions for one reason.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct DecisionCount {
     /// The reason.
     pub reason: String,

@@ -55,7 +55,9 @@ impl RunningAgent {
                 bail!("the agent ended with {status}:\n{}", self.log());
             }
             let last = match status(world) {
-                Ok(status) if until == Until::Answers || status["ready"] == true => return Ok(()),
+                Ok(_) if until == Until::Answers => return Ok(()),
+                Ok(status) if status["ready"] == true && is_settled(&status) => return Ok(()),
+                Ok(status) if status["ready"] == true => "its first canaries are not back".to_owned(),
                 Ok(status) => format!("not ready: {}", status["not_ready"]),
                 Err(error) => format!("{error:#}"),
             };
@@ -122,6 +124,11 @@ pub fn own_arguments(world: &World) -> [String; 6] {
 /// `enforcer status -o json`.
 pub fn status(world: &World) -> Result<Value> {
     ask(world, &["status", "-o", "json"])
+}
+
+/// Whether its own canaries are done with: from now on a test meets its own decisions only.
+fn is_settled(status: &Value) -> bool {
+    status["enforcement"] == "off" || status["canary"]["rounds"].as_u64() > Some(0)
 }
 
 /// `enforcer explain -o json`.

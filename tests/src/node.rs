@@ -287,11 +287,15 @@ impl Node {
     }
 }
 
-/// How often a reason was met: while enforcing, and while auditing.
+/// How often a reason was met, but for the agent's own canaries: while enforcing, and while auditing.
 pub fn decisions(status: &Value, reason: &str) -> (u64, u64) {
-    let all = status["decisions"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let count = all.iter().find(|count| count["reason"] == reason);
-    count.map_or((0, 0), |count| {
-        (count["enforced"].as_u64().unwrap_or(0), count["audited"].as_u64().unwrap_or(0))
-    })
+    let count = |decisions: &Value| {
+        let all = decisions.as_array().map(Vec::as_slice).unwrap_or_default();
+        let count = all.iter().find(|count| count["reason"] == reason);
+        count.map_or((0, 0), |count| {
+            (count["enforced"].as_u64().unwrap_or(0), count["audited"].as_u64().unwrap_or(0))
+        })
+    };
+    let ((enforced, audited), own) = (count(&status["decisions"]), count(&status["canary"]["decisions"]));
+    (enforced - own.0, audited - own.1)
 }

@@ -1,13 +1,14 @@
 //! What the agent shows of itself: what the controller published, joined with what is counted at this moment.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use enforcer_common::event::FlowEvent;
 use enforcer_common::key::CgroupId;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
-use crate::clock;
+use crate::app::terminate;
 use crate::controller::Applied;
 use crate::dataplane::counters::Counters;
 use crate::dataplane::object_hash;
@@ -15,6 +16,7 @@ use crate::flows::{self, FlowStore};
 use crate::http::{Page, Readiness};
 use crate::metrics::{Build, Format, NeverFalling, Process, Scrape};
 use crate::status::Status;
+use crate::{canary, clock};
 
 /// Where it is all read. Nobody who looks waits for the controller, or makes it wait.
 pub(super) struct View {
@@ -25,10 +27,18 @@ pub(super) struct View {
     received: AtomicU64,
     lost: AtomicU64,
     suppressed: Mutex<NeverFalling<CgroupId>>,
+    /// Takes denied packets whose programs would wait in vain.
+    hanging: mpsc::Sender<FlowEvent>,
+    /// How many of their sockets were closed.
+    pub(super) closed: Arc<AtomicU64>,
 }
 
 impl View {
-    pub(super) fn new(applied: watch::Receiver<Arc<Applied>>, counters: Counters) -> Self {
+    pub(super) fn new(
+        applied: watch::Receiver<Arc<Applied>>,
+        counters: Counters,
+        hanging: mpsc::Sender<FlowEvent>,
+    ) -> Self {
         Self {
             applied,
             counters,
@@ -37,6 +47,8 @@ impl View {
             received: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             suppressed: Mutex::default(),
+            hanging,
+            closed: Arc::default(),
         }
     }
 
@@ -44,14 +56,23 @@ impl View {
     pub(super) fn record(&self, event: Option<FlowEvent>) {
         let count = if event.is_some() { &self.received } else { &self.lost };
         count.fetch_add(1, Ordering::Relaxed);
-        if let Some(event) = event {
+        if let Some(event) = event.filter(|event| !canary::is_canary(event)) {
             self.flows.record(&event, &*self.applied());
+            if terminate::hangs(&event) {
+                // The program sends the packet again when this one has no room.
+                let _ = self.hanging.try_send(event);
+            }
         }
     }
 
     /// What the controller published last.
     pub(super) fn applied(&self) -> Arc<Applied> {
         Arc::clone(&self.applied.borrow())
+    }
+
+    /// The cgroups that have programs.
+    pub(super) fn attached(&self) -> Vec<PathBuf> {
+        self.applied.borrow().status.attached.iter().map(PathBuf::from).collect()
     }
 
     /// For `enforcer status`.
@@ -73,6 +94,8 @@ impl View {
             workload.events_suppressed = id.and_then(|(id, _)| suppressed.get(id)).copied().unwrap_or(0);
         }
         status.denials = self.flows.denials();
+        status.terminated.denied = self.closed.load(Ordering::Relaxed);
+        status.terminated.total += status.terminated.denied;
         status
     }
 
@@ -86,6 +109,7 @@ impl View {
             enforcement: status.enforcement,
             decisions: self.counters.decisions(),
             events_received: self.received.load(Ordering::Relaxed),
+            closed_for_packets: self.closed.load(Ordering::Relaxed),
             events_lost: self.lost.load(Ordering::Relaxed),
             events_suppressed: suppressed.sum(self.counters.suppressed()),
             flows: self.flows.kept(),

@@ -1,15 +1,17 @@
 //! Workloads that come and go, and where they are in the network.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::app::TICK;
+use crate::census::{self, Subject};
 use crate::config::StaticWorkload;
 use crate::controller::Event;
 use crate::dataplane::InboundFlow;
-use crate::identity::Roster;
+use crate::identity::{Cgroup, Roster};
 use crate::links;
 use crate::network::{Network, Wanted};
 
@@ -32,10 +34,14 @@ impl Watched {
     }
 }
 
+/// Who is where, for those who do not wait for the controller.
+pub(super) type Located = Arc<(Roster, Network)>;
+
 /// Looks whenever an interface comes or goes, and once in a while at everything else.
 pub(super) async fn watch(
     mut last: (Roster, Network),
     watched: Watched,
+    located: watch::Sender<Located>,
     events: mpsc::Sender<Event>,
 ) -> Result<()> {
     let mut news = links::watch().context("cannot listen to the network")?;
@@ -49,6 +55,7 @@ pub(super) async fn watch(
         match tokio::task::block_in_place(|| watched.look(&last)) {
             Ok(now) if now != last => {
                 last = now.clone();
+                located.send_replace(Arc::new(last.clone()));
                 events.send(Event::Roster(now.0, now.1)).await.ok().context("the controller is gone")?;
             }
             Ok(_) => {}
@@ -61,6 +68,24 @@ pub(super) async fn watch(
 }
 
 /// Which connections others have made to the workloads.
-pub(super) fn census(_: &Roster, _: &Network) -> Vec<InboundFlow> {
-    Vec::new()
+pub(super) fn census(roster: &Roster, network: &Network) -> Vec<InboundFlow> {
+    let flow = |inbound: census::Inbound| InboundFlow {
+        workload: inbound.workload,
+        protocol: inbound.protocol,
+        remote: inbound.remote,
+        remote_port: inbound.remote_port,
+        local_port: inbound.local_port,
+    };
+    census::inbound(&subjects(roster, network)).into_iter().map(flow).collect()
+}
+
+/// The workloads whose connections can be looked at.
+pub(super) fn subjects(roster: &Roster, network: &Network) -> Vec<Subject> {
+    let cgroups = roster.workloads.iter().filter_map(|identified| identified.cgroup.as_ref());
+    let subject = |cgroup: &Cgroup| Subject {
+        cgroup: cgroup.id,
+        path: cgroup.path.clone(),
+        network: network.workloads.get(&cgroup.id).and_then(|place| place.namespace.clone()),
+    };
+    cgroups.map(subject).collect()
 }

@@ -1,9 +1,12 @@
 //! `enforcer detach`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
+use enforcer_common::key::CgroupId;
 use serde::Serialize;
 
 use crate::cli::Answer;
@@ -11,6 +14,10 @@ use crate::cli::args::PinArgs;
 use crate::cli::output::{self, Format};
 use crate::cli::text::count;
 use crate::config::resolve::{self, Faulty};
+use crate::{canary, identity};
+
+/// How long the cgroups of canaries are looked for.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The flags of `enforcer detach`.
 #[derive(Args, Debug)]
@@ -32,9 +39,26 @@ pub(super) fn run(args: &DetachArgs, format: Format) -> anyhow::Result<Answer> {
     let dir = resolve::pin_dir(&args.pins).map_err(Faulty)?;
     let report = crate::dataplane::detach::detach(&dir)
         .with_context(|| format!("taking off what is pinned below {}", dir.display()))?;
+    canary::remove(&cgroups(&report.pins));
     let detached = Detached { links: report.links, maps: report.maps, pins: report.pins };
     output::answer(format, &detached, |detached, _| human(detached, &dir))?;
     Ok(Answer::Yes)
+}
+
+/// The cgroups that had links, as far as they are found soon.
+fn cgroups(pins: &[PathBuf]) -> Vec<PathBuf> {
+    // `links/<cgroup id>/<program>`
+    let of_link = |pin: &PathBuf| {
+        let directory = pin.parent()?;
+        directory.parent()?.ends_with("links").then_some(())?;
+        directory.file_name()?.to_str()?.parse().ok().map(CgroupId::new)
+    };
+    let ids: BTreeSet<CgroupId> = pins.iter().filter_map(of_link).collect();
+    if ids.is_empty() {
+        Vec::new()
+    } else {
+        identity::paths(&ids, Instant::now() + PATIENCE).into_values().collect()
+    }
 }
 
 fn human(detached: &Detached, dir: &Path) -> String {

@@ -33,6 +33,8 @@ pub struct Applied {
     pub status: Status,
     /// What its updates took.
     pub updates: Updates,
+    /// Counts the updates in which somebody lost something.
+    pub narrowings: u64,
     /// When that was; ages in it are of then.
     pub at: Option<Instant>,
 }
@@ -68,6 +70,7 @@ impl<D: Dataplane> Controller<D> {
             hosts: self.hosts(),
             status,
             updates: self.updates.clone(),
+            narrowings: self.narrowings,
             at: Some(Instant::now()),
         }));
     }
@@ -107,6 +110,8 @@ impl<D: Dataplane> Controller<D> {
             ready: not_ready.is_empty(),
             not_ready,
             order_lost: self.order.lost,
+            canary: self.canary.clone(),
+            terminated: self.terminated.clone(),
             ..Status::default()
         };
         self.tell_interfaces(&mut status);
@@ -154,6 +159,7 @@ impl<D: Dataplane> Controller<D> {
             format!("the cgroup of a workload is not there: {}", identified.workload.cgroup.display())
         }));
         reasons.extend(self.gaps());
+        reasons.extend(self.canary.reasons().filter(|_| !self.lifted));
         reasons
     }
 

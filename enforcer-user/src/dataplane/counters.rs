@@ -32,16 +32,18 @@ impl Counters {
         })
     }
 
+    /// Decisions for one reason: those that were enforced, or those that were only recorded.
+    pub fn of(&self, reason: Reason, enforced: bool) -> u64 {
+        let values = self.reasons.get(&(2 * u32::from(reason.code()) + u32::from(enforced)), 0);
+        values.map_or(0, |values| values.iter().sum())
+    }
+
     /// Decisions by reason; reasons never met are left out.
     pub fn decisions(&self) -> Vec<DecisionCount> {
-        let count = |reason: Reason, enforced: u32| -> u64 {
-            let values = self.reasons.get(&(2 * u32::from(reason.code()) + enforced), 0);
-            values.map_or(0, |values| values.iter().sum())
-        };
         let counts = Reason::ALL.iter().map(|reason| DecisionCount {
             reason: reason.as_str().to_owned(),
-            enforced: count(*reason, 1),
-            audited: count(*reason, 0),
+            enforced: self.of(*reason, true),
+            audited: self.of(*reason, false),
         });
         counts.filter(|count| count.enforced + count.audited > 0).collect()
     }

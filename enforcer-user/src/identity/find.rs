@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use enforcer_common::key::CgroupId;
@@ -13,10 +13,24 @@ use crate::mountinfo;
 /// Where the cgroups with these ids are, as far as they are found before `deadline`: a large node has many thousands.
 pub fn paths(ids: &BTreeSet<CgroupId>, deadline: Instant) -> BTreeMap<CgroupId, PathBuf> {
     let mounts = mountinfo::read().into_iter().filter(|mount| mount.kind == "cgroup2");
-    below(mounts.map(|mount| mount.point).collect(), ids, deadline)
+    search(mounts.map(|mount| mount.point).collect(), ids, deadline)
 }
 
-fn below(
+/// The ids of the cgroup at `path` and of those below it, as far as they can be looked at.
+pub fn below(path: &Path) -> BTreeSet<CgroupId> {
+    let mut found = BTreeSet::new();
+    let mut waiting = vec![path.to_path_buf()];
+    while let Some(directory) = waiting.pop() {
+        let Ok(metadata) = fs::symlink_metadata(&directory) else { continue };
+        found.insert(CgroupId::new(metadata.ino()));
+        let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
+        let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        waiting.extend(directories.map(|entry| entry.path()));
+    }
+    found
+}
+
+fn search(
     mut waiting: Vec<PathBuf>,
     ids: &BTreeSet<CgroupId>,
     deadline: Instant,
@@ -53,8 +67,10 @@ mod tests {
         let id = CgroupId::new(fs::metadata(&deep).unwrap().ino());
         let ids = BTreeSet::from([id, CgroupId::new(u64::MAX)]);
         let soon = Instant::now() + Duration::from_mins(1);
-        assert_eq!(below(vec![root.path().into()], &ids, soon), BTreeMap::from([(id, deep)]));
+        assert_eq!(search(vec![root.path().into()], &ids, soon), BTreeMap::from([(id, deep)]));
+        let pods = root.path().join("kubepods");
+        assert!(below(&pods).contains(&id) && below(&pods).len() == 3);
         let past = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
-        assert!(below(vec![root.path().into()], &ids, past).is_empty());
+        assert!(search(vec![root.path().into()], &ids, past).is_empty());
     }
 }

@@ -99,6 +99,11 @@ pub(super) fn failures(scrape: &Scrape) -> Vec<Sample> {
     vec![sample(["refused"], updates.refused), sample(["failed"], updates.failed)]
 }
 
+pub(super) fn closed(scrape: &Scrape) -> Vec<Sample> {
+    let narrowed = scrape.applied.status.terminated.total;
+    vec![sample(["narrowed"], narrowed), sample(["denied"], scrape.closed_for_packets)]
+}
+
 pub(super) fn maps(scrape: &Scrape, value: impl Fn(&MapStatus) -> u64) -> Vec<Sample> {
     scrape.applied.status.maps.iter().map(|map| sample([&map.map], value(map))).collect()
 }

@@ -15,7 +15,8 @@ the request's `Accept` has `application/openmetrics-text`. Names, labels and uni
 renamed or removed without a major version. Everything is read when it is asked for; while the agent starts the answer is 503.
 
 What `enforcer_decisions_total` and `enforcer_events_suppressed_total` count lives in the kernel's maps: a restart of the agent
-does not reset it, `enforcer detach` does. There are no counters per rule, workload or destination: `enforcer explain` shows a rule's
+does not reset it, `enforcer detach` does. Among the decisions are those over the agent's own canaries: one a minute for each cgroup that
+has programs, of a process that asks for 192.0.2.1:9/udp (`enforcer status -o json` has their number in `canary.decisions`). There are no counters per rule, workload or destination: `enforcer explain` shows a rule's
 flows, `enforcer status` the last denials.
 
 | metric | type | unit | labels | meaning |
@@ -35,7 +36,7 @@ const LABELS: &str = "
 | `policy` | `REGISTRY_ONLY`, `ALLOW_ANY`, `unknown` |
 | `source` | as typed with `--registry`; `other` for problems that belong to none |
 | `severity` | `error`, `warning` |
-| `cause` | `refused` (the registry does not fit the maps), `failed` (the kernel did not take it) |
+| `cause` | of updates: `refused` (the registry does not fit the maps), `failed` (the kernel did not take it); of closed connections: `narrowed` (`--terminate-existing`), `denied` (a packet of theirs was) |
 | `map` | as in `enforcer status` |
 ";
 
@@ -61,6 +62,9 @@ groups:
       - alert: EnforcerNotFirst
         # Whoever is before ours decides what ours sees; `enforcer status` and the log name the programs.
         expr: increase(enforcer_interface_order_lost_total[10m]) > 0
+      - alert: EnforcerBlind
+        # The programs are attached, and do not notice what they must.
+        expr: increase(enforcer_canary_failures_total[10m]) > 0
       - alert: EnforcerDenies
         # Blocked: either something is registered wrongly, or something tries what it must not.
         expr: sum by (instance, reason) (rate(enforcer_decisions_total{verdict="deny",enforcement="enforce"}[5m])) > 0

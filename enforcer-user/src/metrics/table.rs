@@ -36,6 +36,13 @@ pub(super) static INSTRUMENTS: &[Instrument] = &[
         whole(scrape.applied.status.order_lost)
     }),
 
+    counter("canary_rounds", "How often canaries were sent: processes that the programs must notice", |scrape| {
+        whole(scrape.applied.status.canary.rounds)
+    }),
+    counter("canary_failures", "Canaries that the programs did not notice", |scrape| {
+        whole(scrape.applied.status.canary.failures)
+    }),
+
     gauge("registry_revision", "Counts the registries that reached the kernel since the agent started", |scrape| {
         whole(scrape.applied.status.revision)
     }),
@@ -80,6 +87,8 @@ pub(super) static INSTRUMENTS: &[Instrument] = &[
 
     counter("decisions", "Decisions of the kernel programs since the maps were made; under audit a deny is only recorded", read::decisions)
         .by(&["verdict", "reason", "enforcement"]),
+    counter("connections_closed", "Connections that were closed because they may not be, since the agent started", read::closed)
+        .by(&["cause"]),
     counter("events_received", "Flow events that reached the agent", |scrape| whole(scrape.events_received)),
     counter("events_suppressed", "Flow events that the programs did not send: over --event-rate, or the ring was full", |scrape| {
         whole(scrape.events_suppressed)

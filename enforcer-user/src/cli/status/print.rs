@@ -9,6 +9,7 @@ use crate::cli::offline::tally;
 use crate::cli::output::{Look, Tone};
 use crate::cli::text::{Column, age, count, fields, or_dash, printable, table, wrap};
 use crate::status::interfaces::{InterfaceStatus, ProgramStatus};
+use crate::status::terminated::TerminatedStatus;
 use crate::status::{DecisionCount, Denial, MapStatus, SourceStatus, Status, WorkloadStatus};
 
 /// How many problems are shown; JSON has all.
@@ -44,10 +45,24 @@ fn head(status: &Status, look: Look) -> String {
         lines.push(("attached to", "nothing".to_owned()));
     }
     lines.extend(missing_interfaces(status));
+    if status.terminated != TerminatedStatus::default() {
+        lines.push(("closed", closed(&status.terminated)));
+    }
     if status.events_suppressed > 0 {
         lines.push(("events", format!("{} suppressed; by workload: -o json", status.events_suppressed)));
     }
     format!("enforcer {}: {readiness}\n{}", status.version, fields(&lines, 2, look.width))
+}
+
+fn closed(terminated: &TerminatedStatus) -> String {
+    let mut text = count(terminated.total.try_into().unwrap_or(usize::MAX), "connection");
+    if let Some(last) = &terminated.last {
+        let _ = write!(text, "; at the last narrowing {} of {}", last.closed, last.looked_at);
+        if last.failed + last.spared > 0 {
+            let _ = write!(text, ", {} that may not stay do", last.failed + last.spared);
+        }
+    }
+    text
 }
 
 /// Interfaces that have no programs, or belong to nobody, and what is not seen.

@@ -1,0 +1,187 @@
+//! Sending canaries, and looking whether they were noticed.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use enforcer_common::addr::Protocol;
+use enforcer_common::key::CgroupId;
+use enforcer_common::mode::Enforcement;
+use enforcer_common::verdict::Verdict;
+use tokio::process::Command;
+use tokio::sync::{mpsc, watch};
+
+use super::{Cage, DESTINATION, Met};
+use crate::controller::{Applied, Event};
+use crate::dataplane::counters::Counters;
+use crate::dataplane::judge::Judge;
+use crate::status::canary::{CanaryPlace, CanaryStatus};
+
+/// How often.
+const EVERY: Duration = Duration::from_mins(1);
+/// How long a canary may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What was found at one place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Found {
+    Noticed(Verdict, Enforcement),
+    /// What to do about it.
+    Failed(String),
+    /// Why.
+    Skipped(String),
+}
+
+/// Sends them for ever, while anything is enforced, and tells the controller.
+pub async fn watch(
+    applied: watch::Receiver<Arc<Applied>>,
+    judge: Judge,
+    counters: Counters,
+    events: mpsc::Sender<Event>,
+) -> Result<()> {
+    let mut status = CanaryStatus::default();
+    let mut interval = tokio::time::interval(EVERY);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        let roots = applied.borrow().status.attached.clone();
+        let is_off = judge.switch()?.now == Enforcement::Off || roots.is_empty();
+        if is_off && status.places.is_empty() {
+            continue;
+        }
+        status.places.clear();
+        if !is_off {
+            status.rounds += 1;
+            for root in &roots {
+                // What is expected may have changed while it was met.
+                let found = match look(Path::new(root), &judge, &counters).await {
+                    Found::Failed(_) => look(Path::new(root), &judge, &counters).await,
+                    found => found,
+                };
+                take(&mut status, root, found);
+            }
+        }
+        events.send(Event::Canary(status.clone())).await.ok().context("the controller is gone")?;
+    }
+}
+
+fn take(status: &mut CanaryStatus, cgroup: &str, found: Found) {
+    let (result, why) = match found {
+        Found::Noticed(verdict, enforcement) => {
+            if enforcement != Enforcement::Off {
+                status.count(verdict.reason.as_str(), enforcement == Enforcement::Enforce);
+            }
+            ("passed", None)
+        }
+        Found::Failed(why) => {
+            status.failures += 1;
+            ("failed", Some(why))
+        }
+        Found::Skipped(why) => {
+            tracing::debug!(cgroup, why, "no canary");
+            ("skipped", Some(why))
+        }
+    };
+    status.places.push(CanaryPlace { cgroup: cgroup.to_owned(), result: result.to_owned(), why });
+}
+
+async fn look(root: &Path, judge: &Judge, counters: &Counters) -> Found {
+    let sent = async {
+        let id = CgroupId::new(fs::metadata(root).context("cannot look at the cgroup")?.ino());
+        let cage = Cage::make(root).context("cannot make a cgroup for it")?;
+        let (verdict, enforcement) = judge.call(id, Protocol::UDP, DESTINATION.into())?;
+        let count = || counters.of(verdict.reason, enforcement == Enforcement::Enforce);
+        let before = count();
+        let met = send(&cage).await.context("cannot run it")?;
+        Ok::<_, anyhow::Error>((verdict, enforcement, met, count() > before))
+    };
+    match sent.await {
+        Err(error) => Found::Skipped(format!("{error:#}")),
+        Ok((_, _, Met::Nothing, _)) => {
+            Found::Skipped("it could not get into its cgroup, or did not end".to_owned())
+        }
+        Ok((verdict, enforcement, met, counted)) => judged(root, verdict, enforcement, met, counted),
+    }
+}
+
+fn judged(root: &Path, verdict: Verdict, enforcement: Enforcement, met: Met, counted: bool) -> Found {
+    let root = root.display();
+    let asked = format!("a process below {root} asked for {DESTINATION}/udp");
+    let advice = "look for other programs with `enforcer doctor`, and start the agent again";
+    if enforcement == Enforcement::Enforce && !verdict.reason.allows() && met != Met::Denied {
+        let reason = verdict.reason.as_str();
+        return Found::Failed(format!(
+            "{asked}, which is to be denied ({reason}), and was not denied: {advice}"
+        ));
+    }
+    if enforcement != Enforcement::Off && !counted {
+        return Found::Failed(format!("{asked}, and the programs there have decided nothing: {advice}"));
+    }
+    Found::Noticed(verdict, enforcement)
+}
+
+/// Runs one. It goes into its cgroup before it has a socket.
+async fn send(cage: &Cage) -> Result<Met> {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg("canary").arg(&cage.0).env_clear().kill_on_drop(true);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut canary = command.spawn()?;
+    if let Ok(ended) = tokio::time::timeout(PATIENCE, canary.wait()).await {
+        return Ok(Met::from_exit_code(ended?.code()));
+    }
+    canary.kill().await?;
+    Ok(Met::Nothing)
+}
+
+#[cfg(test)]
+mod tests {
+    use enforcer_common::id::RuleId;
+    use enforcer_common::reason::Reason;
+
+    use super::*;
+
+    #[test]
+    fn a_canary_must_be_counted_and_denied_when_it_is_to_be() {
+        let denied = Verdict::deny(Reason::UnknownWorkload, RuleId::NONE);
+        let allowed = Verdict::allow(Reason::UnknownWorkloadAllowed, RuleId::NONE);
+        for (verdict, enforcement, met, counted, expected) in [
+            (denied, Enforcement::Enforce, Met::Denied, true, None),
+            (denied, Enforcement::Enforce, Met::Denied, false, Some("decided nothing")),
+            (denied, Enforcement::Enforce, Met::LetThrough, true, Some("was not denied")),
+            (denied, Enforcement::Enforce, Met::Other, true, Some("(unknown_workload), and was not denied")),
+            (denied, Enforcement::Audit, Met::LetThrough, true, None),
+            (denied, Enforcement::Audit, Met::LetThrough, false, Some("decided nothing")),
+            (allowed, Enforcement::Enforce, Met::Other, true, None),
+            (allowed, Enforcement::Enforce, Met::LetThrough, false, Some("decided nothing")),
+            // A workload of its own that is off: its programs decide nothing.
+            (denied, Enforcement::Off, Met::LetThrough, false, None),
+        ] {
+            let found = judged(Path::new("/sys/fs/cgroup/x"), verdict, enforcement, met, counted);
+            let what = format!("{verdict:?} {enforcement} {met:?} {counted}: {found:?}");
+            match expected {
+                None => assert_eq!(found, Found::Noticed(verdict, enforcement), "{what}"),
+                Some(part) => assert!(matches!(&found, Found::Failed(why) if why.contains(part)), "{what}"),
+            }
+        }
+    }
+
+    #[test]
+    fn its_decisions_and_failures_are_told() {
+        let mut status = CanaryStatus::default();
+        let denied = Verdict::deny(Reason::UnknownWorkload, RuleId::NONE);
+        take(&mut status, "/a", Found::Noticed(denied, Enforcement::Enforce));
+        take(&mut status, "/b", Found::Noticed(denied, Enforcement::Audit));
+        take(&mut status, "/c", Found::Failed("why".to_owned()));
+        take(&mut status, "/d", Found::Skipped("threaded".to_owned()));
+        let results: Vec<&str> = status.places.iter().map(|place| place.result.as_str()).collect();
+        assert_eq!(results, ["passed", "passed", "failed", "skipped"]);
+        assert_eq!((status.failures, status.reasons().collect::<Vec<_>>()), (1, vec!["why".to_owned()]));
+        let counts: Vec<_> =
+            status.decisions.iter().map(|count| (&*count.reason, count.enforced, count.audited)).collect();
+        assert_eq!(counts, [("unknown_workload", 1, 1)]);
+    }
+}
