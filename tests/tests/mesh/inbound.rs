@@ -16,7 +16,8 @@ fn said(mesh: &Mesh, who: &str, command: &str) -> Result<String> {
 fn both_talk(mesh: &Mesh, server: &str, port: u16) -> Result<()> {
     assert_eq!(said(mesh, server, &format!("keep server listen {port}"))?, "made");
     said(mesh, OUTSIDE, "keep client tcp4")?;
-    assert_eq!(said(mesh, OUTSIDE, &format!("on client connect {}:{port}", mesh.pod.ipv4()))?, "connected");
+    let connected = said(mesh, OUTSIDE, &format!("on client connect {}:{port}", mesh.pod.ipv4()))?;
+    assert_eq!(connected, "connected", "to {server}:\n{}", mesh.node.log());
     let accepted = said(mesh, server, "on server accept one")?;
     assert!(accepted.starts_with("accepted"), "{server}: {accepted}\n{}", mesh.node.log());
     for _ in 0..3 {
@@ -50,6 +51,7 @@ fn a_sidecar_is_reached() -> Result<()> {
 #[test]
 fn a_ztunnel_is_reached() -> Result<()> {
     for cgroup in ["ztunnel", "pods/ztunnel"] {
+        println!("ztunnel in {cgroup}");
         let mesh = Mesh::ambient(Node::new().flag("--cgroup", "{cgroup}/pods"), cgroup)?;
         all_that_comes_in(&mesh).with_context(|| format!("with a ztunnel in {cgroup}"))?;
     }

@@ -80,12 +80,12 @@ fn crafted_packets_are_judged_by_the_cgroup_of_their_socket() -> Result<()> {
     let mesh = strict()?;
     mesh.in_pod("sidecar", &mesh.proxy_cgroup)?;
     for (who, technique, to, expected) in [
-        ("app", "raw4-tcp", "203.0.113.7:443", 0),
-        ("app", "raw4-tcp", "10.250.0.21:15008", 0),
+        ("app", "syn-data", "203.0.113.7:443", 0),
+        ("app", "syn-data", "10.250.0.21:15008", 0),
         ("app", "packet-raw", "192.0.2.20:53", 1),
         ("app", "packet-raw", "203.0.113.7:53", 0),
-        ("sidecar", "raw4-tcp", "203.0.113.7:443", 0),
-        ("sidecar", "raw4-tcp", "10.250.0.21:15008", 1),
+        ("sidecar", "syn-data", "203.0.113.7:443", 0),
+        ("sidecar", "syn-data", "10.250.0.21:15008", 1),
         ("sidecar", "packet-raw", "192.0.2.20:53", 1),
         ("sidecar", "packet-raw", "203.0.113.7:53", 0),
     ] {
