@@ -68,21 +68,27 @@ fn proxy(place: Place) -> Lookup<Identity> {
     Ok(payload.map(|payload| Identity { cgroup: place.cgroup, payload, pad: 0 }))
 }
 
-/// The first entry of `WORKLOADS` among the ancestors of a cgroup, deepest first.
+/// The first entry of `WORKLOADS` among the ancestors of a cgroup, deepest first. A sidecar is in the workload above it: it has a view
+/// of its own, and the workload's addresses and flows.
 #[inline(always)]
 fn deepest(ancestor: impl Fn(u64) -> CgroupId) -> Lookup<Identity> {
     let levels = maps::workload_levels();
+    let mut sidecar = Identity::UNKNOWN;
     for index in 0..MAX_LEVELS {
         let level = (levels >> (8 * index)) & 0xff;
         if level == 0 {
             break;
         }
         let cgroup = ancestor(level);
-        if let Some(payload) = maps::workload(cgroup)? {
-            return Ok(Some(Identity { cgroup, payload, pad: 0 }));
+        let Some(payload) = maps::workload(cgroup)? else { continue };
+        match Workload::from_payload(payload).role() {
+            Role::MeshProxy if sidecar.is_unknown() => sidecar = Identity { cgroup, payload, pad: 0 },
+            Role::Root if !sidecar.is_unknown() => break,
+            _ if sidecar.is_unknown() => return Ok(Some(Identity { cgroup, payload, pad: 0 })),
+            _ => return Ok(Some(Identity { cgroup, ..sidecar })),
         }
     }
-    Ok(None)
+    if sidecar.is_unknown() { Ok(None) } else { Ok(Some(sidecar)) }
 }
 
 /// Whose packet it is.

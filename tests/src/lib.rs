@@ -19,6 +19,7 @@ pub mod oracle;
 pub mod packets;
 pub mod pod;
 pub mod probe;
+pub mod proxy;
 pub mod reference;
 pub mod sys;
 pub mod world;

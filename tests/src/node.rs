@@ -15,7 +15,7 @@ use crate::probe::{Outcome, Probe};
 use crate::world::{Finished, World};
 
 /// The ports that somebody listens on, at every address.
-pub const PORTS: [u16; 11] = [53, 80, 443, 3306, 5432, 7443, 8080, 8443, 9000, 9090, 27018];
+pub const PORTS: [u16; 13] = [53, 80, 443, 3306, 5432, 7443, 8080, 8443, 9000, 9090, 15008, 15012, 27018];
 
 /// Where the workloads' cgroups are, below the node's.
 pub const PODS: &str = "pods";
@@ -221,6 +221,11 @@ impl Node {
         }
         RefMut::filter_map(self.probes.borrow_mut(), |probes| probes.get_mut(who))
             .map_err(|_| anyhow::anyhow!("nobody is called {who}"))
+    }
+
+    /// From now on this process is called `name`.
+    pub fn add_probe(&self, name: &str, probe: Probe) {
+        self.probes.borrow_mut().insert(name.to_owned(), probe);
     }
 
     /// Dials as `who`.

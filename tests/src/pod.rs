@@ -168,6 +168,11 @@ impl Surroundings {
 impl World {
     /// Makes a pod called `name`, whose cgroup is that of the workload of this name.
     pub fn add_pod(&self, name: &str) -> Result<Pod> {
+        Ok(self.add_pod_while(name, |_| Ok(()))?.0)
+    }
+
+    /// The same; `begin` is called when the pod has a process and no interface yet.
+    pub fn add_pod_while<T>(&self, name: &str, begin: impl FnOnce(&Pod) -> Result<T>) -> Result<(Pod, T)> {
         let pods = &self.surroundings()?.pods;
         if pods.borrow().contains_key(name) {
             bail!("there is a pod {name}");
@@ -177,9 +182,10 @@ impl World {
         let cgroup = self.make_cgroup(&format!("{PODS}/{name}"))?;
         let held = Held::start(self, Some(&cgroup), &["pod"])?;
         let pod = Pod { number, pid: held.0.id(), cgroup };
+        let begun = begin(&pod)?;
         self.connect(&pod).with_context(|| format!("connecting the pod {name}"))?;
         pods.borrow_mut().insert(name.to_owned(), (pod.clone(), held));
-        Ok(pod)
+        Ok((pod, begun))
     }
 
     fn connect(&self, pod: &Pod) -> Result<()> {

@@ -2,7 +2,8 @@
 //!
 //! `tcp ADDR:PORT`, `udp ADDR:PORT` (connected), `udp-send ADDR:PORT` (not connected), `repeat N COMMAND`,
 //! `load A B` (dials A and B in turn by TCP until the next line comes), the socket calls of `calls` and the
-//! sockets of `kept`. `try ...` is a technique of `technique`; `become UID` changes the user.
+//! sockets of `kept`. `try ...` is a technique of `technique`; `become UID` changes the user; `ask PROXY ADDR` asks a
+//! mesh proxy for a destination; `storm ...` is in `storm`.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::inside::calls;
 use crate::inside::kept::Sockets;
-use crate::inside::technique;
+use crate::inside::{storm, technique};
 
 /// How long a connection may take, and an answer over it.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
@@ -62,6 +63,11 @@ fn answer(line: &str, lines: &Receiver<String>, sockets: &mut Sockets) -> Result
             Ok(json!([first, second]))
         }
         "try" => technique::run(rest),
+        "ask" => {
+            let (proxy, to) = rest.split_once(' ').context("ask whom, for what?")?;
+            Ok(calls::answer(ask(proxy.parse().context("ask whom?")?, to)))
+        }
+        "storm" => storm::run(rest, || lines.try_recv() == Err(TryRecvError::Empty)),
         "become" => {
             setuid(Uid::from_raw(rest.parse().context("become whom?")?)).context("changing the user")?;
             Ok(json!({ "said": rest }))
@@ -102,6 +108,16 @@ fn tcp(to: SocketAddr) -> io::Result<Value> {
     let mut said = String::new();
     BufReader::new(&stream).read_line(&mut said)?;
     Ok(json!({ "local": stream.local_addr()?, "peer": stream.peer_addr()?, "at": said.trim() }))
+}
+
+/// What comes first from where a mesh proxy is told to go; nothing, if it does not get there.
+fn ask(proxy: SocketAddr, to: &str) -> io::Result<Value> {
+    let mut stream = TcpStream::connect_timeout(&proxy, PATIENCE)?;
+    stream.set_read_timeout(Some(2 * PATIENCE))?;
+    writeln!(stream, "{to}")?;
+    let mut said = String::new();
+    BufReader::new(&stream).read_line(&mut said)?;
+    Ok(json!({ "said": said.trim() }))
 }
 
 /// A datagram, and what comes back. Silence is no error: nobody need listen.

@@ -46,7 +46,7 @@ pub(super) fn list(scope: Scope) -> Vec<Item> {
     if BPF_LINKER.found().is_none() {
         items.push(llvm());
     }
-    items.extend([bpf_linker(), bpftool(), iproute2(), curl()]);
+    items.extend([bpf_linker(), bpftool(), iproute2(), iptables(), curl()]);
     if scope == Scope::Ci {
         items.extend([rustfmt(), clippy(), kernel_clippy(), cargo_deny(), cargo_machete()]);
     }
@@ -108,6 +108,12 @@ fn iproute2() -> Item {
         check,
         Fix::Apt { packages: &["iproute2"], otherwise: "iproute2 from your distribution" },
     )
+}
+
+/// Redirects a pod's connections to its mesh proxy, in tests.
+fn iptables() -> Item {
+    let check = || command::which("iptables").map(|path| path.display().to_string());
+    item("iptables", check, Fix::Apt { packages: &["iptables"], otherwise: "iptables from your distribution" })
 }
 
 fn curl() -> Item {
