@@ -6,6 +6,7 @@ use anyhow::Result;
 use enforcer_common::addr::{Port, Protocol};
 use enforcer_common::config::ConfigKey;
 use enforcer_common::key::CgroupId;
+use enforcer_common::limits;
 use enforcer_common::mode::{Enforcement, Switch};
 use enforcer_common::verdict::{Backend, Query, Role, TableFault, Verdict, Workload, decide, decide_unknown};
 
@@ -21,7 +22,7 @@ pub struct Judge {
 impl Judge {
     /// Opens them.
     pub fn open(pins: &Pins) -> Result<Self> {
-        Ok(Self { maps: Maps::open(pins)? })
+        Ok(Self { maps: Maps::open(pins, limits::FLOWS as usize)? })
     }
 
     /// The node's switch as it stands now.

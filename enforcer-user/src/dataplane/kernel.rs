@@ -47,7 +47,7 @@ impl Kernel {
         let pins = Pins::new(pin_dir);
         let fresh = load::is_fresh(&pins);
         let programs = load::load(&pins, limits, counts_lookups)?;
-        let mut maps = Maps::open(&pins, limits.flows)?;
+        let mut maps = Maps::open_to_write(&pins, limits.flows)?;
         maps.allow_events(CgroupId::new(0))?;
         maps.allow_flows(CgroupId::new(0))?;
         if fresh {

@@ -35,7 +35,8 @@ pub struct Maps {
     pub(super) config: Array<MapData, u64>,
     pub(super) flows: FlowTables,
     pub(super) places: Places,
-    generations: Generations,
+    /// Only with the one who writes the maps: whoever else wrote them would turn back what that one has written.
+    generations: Option<Generations>,
 }
 
 /// Opens a pinned map as what its type says.
@@ -64,8 +65,13 @@ impl Maps {
             config: open(pins, map::CONFIG)?,
             flows: FlowTables::open(pins, flows)?,
             places: Places::open(pins)?,
-            generations: Generations::open(pins)?,
+            generations: None,
         })
+    }
+
+    /// The same, for the one who writes them.
+    pub fn open_to_write(pins: &Pins, flows: usize) -> Result<Self> {
+        Ok(Self { generations: Some(Generations::open(pins)?), ..Self::open(pins, flows)? })
     }
 
     /// Writes one setting.
@@ -144,7 +150,7 @@ impl Maps {
                 self.flows.remove(*cgroup)
             }
             MapOp::SetHasExempt(has) => self.configure(ConfigKey::HasExempt, u64::from(*has)),
-            MapOp::Narrow(view) => self.generations.narrow(*view),
+            MapOp::Narrow(view) => self.generations.as_mut().context("opened to be read")?.narrow(*view),
             MapOp::Barrier => {
                 sys::wait_for_programs();
                 Ok(())
