@@ -143,8 +143,24 @@ fn children(cgroup: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
 mod tests {
     use std::net::SocketAddr;
 
+    use enforcer_common::key::CgroupId;
+
     use super::*;
     use crate::sockets::Family;
+
+    #[test]
+    fn all_cgroups_below_are_the_subjects() {
+        let root = tempfile::tempdir().unwrap();
+        let deep = root.path().join("container/below");
+        fs::create_dir_all(&deep).unwrap();
+        fs::write(root.path().join("cgroup.procs"), "").unwrap();
+        let id = |path: &Path| fs::metadata(path).unwrap().ino();
+        let subject = Subject { cgroup: CgroupId::new(1), path: root.path().to_owned(), network: None };
+        let expected = BTreeSet::from([1, id(&deep), id(deep.parent().unwrap())]);
+        assert_eq!(cgroups(&subject).unwrap(), expected);
+        root.close().unwrap();
+        assert_eq!(cgroups(&subject).unwrap(), BTreeSet::from([1]), "it has gone");
+    }
 
     #[test]
     fn of_too_many_sockets_the_listeners_are_kept() {

@@ -1,13 +1,16 @@
 //! Real connections between network namespaces and cgroups of the test's own.
 
+mod single;
 mod stage;
 mod terminate;
 
 use std::fs;
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, shutdown};
 use nix::{setsockopt_impl, sockopt_impl};
@@ -69,6 +72,18 @@ fn came_in(workload: &Subject, client: &TcpStream) -> Inbound {
 fn close(listener: TcpListener) {
     shutdown(listener.as_raw_fd(), nix::sys::socket::Shutdown::Both).unwrap();
     drop(listener);
+}
+
+fn is_closed(stream: &TcpStream) {
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let error = (&mut &*stream).read(&mut [0]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionAborted);
+}
+
+fn is_open(near: &TcpStream, far: &TcpStream) {
+    far.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    (&mut &*near).write_all(b"!").unwrap();
+    (&mut &*far).read_exact(&mut [0]).unwrap();
 }
 
 fn sorted(mut found: Vec<Inbound>) -> Vec<Inbound> {
