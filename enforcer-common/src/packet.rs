@@ -120,9 +120,9 @@ pub fn parse<F: Frame>(frame: &F, is_v6: bool, network: u32, packet: &mut Packet
     packet.network = network;
     packet.is_v6 = is_v6;
     if is_v6 {
-        v6::header(frame, packet)?
+        v6::header(frame, packet)?;
     } else {
-        v4::header(frame, packet)?
+        v4::header(frame, packet)?;
     }
     if packet.part == Part::Later {
         return Ok(());

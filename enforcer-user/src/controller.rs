@@ -382,20 +382,7 @@ impl<D: Dataplane> Controller<D> {
 }
 
 fn settings(config: &Config) -> Settings {
-    crate::config::settings(&config.policy, &config.registry, node_addresses())
-}
-
-/// The addresses of this node's interfaces, loopback left out.
-fn node_addresses() -> BTreeSet<std::net::IpAddr> {
-    let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
-    interfaces
-        .filter_map(|interface| {
-            let address = interface.address?;
-            let v4 = address.as_sockaddr_in().map(|address| address.ip().into());
-            v4.or_else(|| address.as_sockaddr_in6().map(|address| address.ip().into()))
-        })
-        .filter(|ip: &std::net::IpAddr| !ip.is_loopback())
-        .collect()
+    crate::config::settings(&config.policy, &config.registry, place::node_addresses())
 }
 
 #[cfg(test)]

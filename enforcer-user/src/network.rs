@@ -109,7 +109,7 @@ impl Network {
             network.workloads.values().flat_map(|place| &place.interfaces).map(|known| known.index).collect();
         for link in links.iter().filter(|link| !link.is_loopback && !taken.contains(&link.index)) {
             let is_named = |patterns: &[InterfacePattern]| patterns.iter().any(|it| it.matches(&link.name));
-            let list = if is_named(&wanted.interfaces.patterns) {
+            let named = if is_named(&wanted.interfaces.patterns) {
                 &mut network.unknown
             } else if is_named(&wanted.uplinks) {
                 &mut network.uplinks
@@ -117,7 +117,7 @@ impl Network {
                 continue;
             };
             if link.is_ethernet {
-                list.insert(interface(link));
+                named.insert(interface(link));
             } else {
                 network.unreadable.insert(link.name.clone());
             }

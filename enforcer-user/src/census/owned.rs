@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
@@ -78,8 +78,8 @@ impl Owned {
         self.connections().filter(|entry| self.is_inbound(entry))
     }
 
-    /// Whether this connection is at a port at which the subject listens. What is accepted belongs to the listener's cgroup
-    /// (`sk_clone`), so nobody else's listener counts.
+    /// Whether this connection is at a port at which the subject listens. What is accepted belongs to the listener's
+    /// cgroup (`sk_clone`), so nobody else's listener counts.
     pub(super) fn is_inbound(&self, entry: &SocketEntry) -> bool {
         entry.state != SYN_SENT && self.ports.contains(&entry.local.port())
     }
@@ -121,8 +121,8 @@ fn cgroups(subject: &Subject) -> Result<BTreeSet<u64>> {
     Ok(found)
 }
 
-/// The cgroups directly below, with their ids: the inode numbers of the directories. None when the cgroup has just gone.
-fn children(cgroup: &Path) -> io::Result<Vec<(std::path::PathBuf, u64)>> {
+/// The cgroups directly below, with their ids: the inode numbers of the directories. None when it has just gone.
+fn children(cgroup: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
     let gone = |error: &io::Error| matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV));
     let entries = match fs::read_dir(cgroup) {
         Err(error) if gone(&error) => return Ok(Vec::new()),

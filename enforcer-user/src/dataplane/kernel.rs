@@ -71,8 +71,8 @@ impl Drop for Kernel {
 }
 
 /// What began before there were programs goes on.
-fn remember(maps: &mut Maps, flows: Vec<InboundFlow>) -> Result<()> {
-    for flow in &flows {
+fn remember(maps: &mut Maps, flows: &[InboundFlow]) -> Result<()> {
+    for flow in flows {
         if maps.workload(flow.workload) != Ok(None) {
             maps.flows.remember(flow)?;
         }
@@ -119,7 +119,7 @@ impl Dataplane for Kernel {
         let mut errors = Vec::new();
         for (cgroup, path) in cgroups {
             let maps = &mut self.maps;
-            let between = &mut || remember(maps, inbound());
+            let between = &mut || remember(maps, &inbound());
             let attached = attach::attach(&self.pins, *cgroup, path, &self.programs.cgroup, between);
             errors.extend(attached.err().map(|error| format!("{error:#}")));
         }
@@ -152,7 +152,7 @@ impl Dataplane for Kernel {
         self.placed.clear();
         for (index, name, side) in workloads.chain(uplinks) {
             let target = Target { index, name: name.clone(), side };
-            let between = &mut || remember(maps, inbound());
+            let between = &mut || remember(maps, &inbound());
             keep.push(index);
             match interface::attach(&self.pins, &target, &mut self.programs, between) {
                 Ok(()) => self.placed.push(target),
@@ -166,7 +166,7 @@ impl Dataplane for Kernel {
 
     fn check_order(&mut self, inbound: &Inbound<'_>) -> Result<Vec<Misplaced>> {
         let Self { pins, programs, maps, placed, .. } = self;
-        let between = &mut || remember(maps, inbound());
+        let between = &mut || remember(maps, &inbound());
         let looked = placed.iter().map(|target| misplaced::put_right(pins, target, programs, between));
         Ok(looked.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
     }

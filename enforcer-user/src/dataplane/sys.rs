@@ -1,5 +1,7 @@
 //! `bpf(2)` calls that aya 0.14 has no way to make: a link whose program can be replaced, on every kind of cgroup hook.
 
+mod maps;
+
 use std::ffi::CString;
 use std::io;
 use std::mem::size_of;
@@ -7,24 +9,16 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use enforcer_common::flow::FlowKey;
+pub(super) use maps::{create_lru, has_element, inner_map, insert_element, insert_map, remove_element};
 
-const BPF_MAP_CREATE: libc::c_int = 0;
-const BPF_MAP_LOOKUP_ELEM: libc::c_int = 1;
-const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
-const BPF_MAP_DELETE_ELEM: libc::c_int = 3;
 const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_OBJ_PIN: libc::c_int = 6;
 const BPF_OBJ_GET: libc::c_int = 7;
-const BPF_MAP_GET_FD_BY_ID: libc::c_int = 14;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const BPF_PROG_QUERY: libc::c_int = 16;
 const BPF_LINK_CREATE: libc::c_int = 28;
 const BPF_LINK_UPDATE: libc::c_int = 29;
 const BPF_LINK_DETACH: libc::c_int = 34;
-
-/// `BPF_MAP_TYPE_LRU_HASH`
-const LRU_HASH: u32 = 9;
 
 /// `BPF_PROG_TYPE_SCHED_CLS`; no link has this number that is pinned for an interface.
 pub(super) const PROG_TYPE_SCHED_CLS: u32 = 3;
@@ -35,38 +29,7 @@ const BPF_F_BEFORE: u32 = 1 << 3;
 /// A hook takes no more.
 const MOST_PROGRAMS: usize = 64;
 
-/// The first fields of `union bpf_attr` for `BPF_MAP_CREATE`.
-#[repr(C)]
-struct MapCreate {
-    map_type: u32,
-    key_size: u32,
-    value_size: u32,
-    max_entries: u32,
-    map_flags: u32,
-    inner_map_fd: u32,
-    numa_node: u32,
-    map_name: [u8; 16],
-}
-
-/// ... for `BPF_MAP_LOOKUP_ELEM`, `BPF_MAP_UPDATE_ELEM` and `BPF_MAP_DELETE_ELEM`.
-#[repr(C)]
-struct Element {
-    map_fd: u32,
-    padding: u32,
-    key: u64,
-    value: u64,
-    flags: u64,
-}
-
-/// ... for `BPF_MAP_GET_FD_BY_ID`.
-#[repr(C)]
-struct MapById {
-    map_id: u32,
-    next_id: u32,
-    flags: u32,
-}
-
-/// ... for `BPF_LINK_CREATE`.
+/// The first fields of `union bpf_attr` for `BPF_LINK_CREATE`.
 #[repr(C)]
 struct LinkCreate {
     prog_fd: u32,
@@ -174,67 +137,6 @@ pub(super) fn load_trivial(prog_type: u32, attach_type: u32) -> io::Result<Owned
         expected_attach_type: attach_type,
     };
     make(BPF_PROG_LOAD, &mut attr)
-}
-
-/// Makes a hash map of which the least used element goes when it is full.
-pub(super) fn create_lru(key_size: usize, value_size: usize, max_entries: u32) -> io::Result<OwnedFd> {
-    let size = |size: usize| u32::try_from(size).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput));
-    let mut attr = MapCreate {
-        map_type: LRU_HASH,
-        key_size: size(key_size)?,
-        value_size: size(value_size)?,
-        max_entries,
-        map_flags: 0,
-        inner_map_fd: 0,
-        numa_node: 0,
-        map_name: *b"FLOWS.workload\0\0",
-    };
-    make(BPF_MAP_CREATE, &mut attr)
-}
-
-/// Whether a map of maps has this key.
-pub(super) fn has_element(map: BorrowedFd<'_>, key: &[u8; 8]) -> io::Result<bool> {
-    // What is read there is a map's number.
-    let mut value = [0_u8; 4];
-    match element(BPF_MAP_LOOKUP_ELEM, map, key.as_ptr() as u64, value.as_mut_ptr() as u64) {
-        Ok(()) => Ok(true),
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// What is in a map of maps under `key`.
-pub(super) fn inner_map(map: BorrowedFd<'_>, key: &[u8; 8]) -> io::Result<OwnedFd> {
-    let mut value = [0_u8; 4];
-    element(BPF_MAP_LOOKUP_ELEM, map, key.as_ptr() as u64, value.as_mut_ptr() as u64)?;
-    let fd =
-        bpf(BPF_MAP_GET_FD_BY_ID, &mut MapById { map_id: u32::from_ne_bytes(value), next_id: 0, flags: 0 })?;
-    // SAFETY: the kernel has just given us this descriptor.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-/// Puts a number into a map.
-pub(super) fn insert_element(map: BorrowedFd<'_>, key: &FlowKey, mut value: u64) -> io::Result<()> {
-    let key = std::ptr::from_ref(key) as u64;
-    element(BPF_MAP_UPDATE_ELEM, map, key, std::ptr::from_mut(&mut value) as u64)
-}
-
-/// Puts `inner` into a map of maps.
-pub(super) fn insert_map(map: BorrowedFd<'_>, key: &[u8; 8], inner: BorrowedFd<'_>) -> io::Result<()> {
-    let mut value = number(inner).to_ne_bytes();
-    element(BPF_MAP_UPDATE_ELEM, map, key.as_ptr() as u64, value.as_mut_ptr() as u64)
-}
-
-/// Takes out of a map what is under `key`, if anything is.
-pub(super) fn remove_element(map: BorrowedFd<'_>, key: &[u8; 8]) -> io::Result<()> {
-    match element(BPF_MAP_DELETE_ELEM, map, key.as_ptr() as u64, 0) {
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
-        done => done,
-    }
-}
-
-fn element(command: libc::c_int, map: BorrowedFd<'_>, key: u64, value: u64) -> io::Result<()> {
-    bpf(command, &mut Element { map_fd: number(map), padding: 0, key, value, flags: 0 }).map(drop)
 }
 
 /// Whether links of this kind exist: asks for one to nowhere, which a kernel that knows them refuses because of the target.

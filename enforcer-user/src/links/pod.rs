@@ -93,7 +93,7 @@ impl Numbers {
 }
 
 /// Whether packets leave by it: hardware; what ends, or sits on something, in another namespace. What is made within the pod sends by
-/// its other interfaces; WireGuard sends where it was made and does not say where.
+/// its other interfaces; a `wireguard` sends where it was made and does not say where.
 fn leaves(link: &Link) -> bool {
     match link.kind.as_deref() {
         None | Some("wireguard" | "ipoib") => true,

@@ -92,6 +92,8 @@ fn a_forbidden_connection_is_closed_and_the_others_stay() {
             ("fd00::3", "fd00::1", "fd00::2"),
             ("::ffff:10.0.0.3", "::ffff:10.0.0.1", POD),
         ];
+        // All stay open to the end: what is being closed would be looked at for a while, too.
+        let mut open = Vec::new();
         for (forbidden, allowed, pod_address) in cases {
             let (denied, peer) = pod.inside(|| connection(&outer, forbidden));
             let (allowed, other) = pod.inside(|| connection(&outer, allowed));
@@ -105,13 +107,15 @@ fn a_forbidden_connection_is_closed_and_the_others_stay() {
                 connection.is_inbound || connection.remote.ip() != address
             };
             let terminated = terminate(from_ref(&subject), &memory.maps(), &judge);
-            let expected = Terminated { closed: 1, looked_at: 3, ..Terminated::default() };
+            let looked_at = open.len() + 3;
+            let expected = Terminated { closed: 1, looked_at, ..Terminated::default() };
             assert_eq!(terminated, expected, "{forbidden}");
             is_closed(&denied);
             peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
             assert_eq!((&peer).read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
             is_open(&allowed, &other);
             is_open(&accepted, &came);
+            open.extend([(allowed, other), (accepted, came)]);
         }
     });
 }
@@ -265,7 +269,12 @@ fn unfinished_and_orphaned_connections_are_known_for_what_they_are() {
         let memory = Memory::new();
         // Nobody is there.
         let nobody = SocketAddr::from(([10, 0, 0, 77], 80));
-        let asking = pod.inside(|| stage::asking(&pod.container(), nobody));
+        let from = SocketAddr::from(([10, 0, 0, 2], 8080));
+        let (_listener, asking) = pod.inside(|| {
+            let listener = stage::listener_of(&pod.container(), "0.0.0.0:8080");
+            (listener, stage::asking_from(&pod.container(), from, nobody))
+        });
+        assert!(!memory.only(&subject).is_inbound, "whoever asks has begun, wherever somebody listens");
         let closed = Terminated { closed: 1, looked_at: 1, ..Terminated::default() };
         assert_eq!(memory.close_all(from_ref(&subject)), closed);
         assert_eq!(asking.take_error().unwrap().unwrap().kind(), ErrorKind::ConnectionAborted);

@@ -40,7 +40,7 @@ impl Stage {
             rules: 16,
             flows: 16,
         };
-        Self { pins: pins.clone(), programs: load::load(pins, &limits).unwrap(), between: 0 }
+        Self { pins: pins.clone(), programs: load::load(pins, &limits, false).unwrap(), between: 0 }
     }
 
     fn attach(&mut self, target: &Target) -> Result<()> {

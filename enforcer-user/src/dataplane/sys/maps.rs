@@ -1,0 +1,117 @@
+//! Maps of maps, and the maps in them.
+
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use enforcer_common::flow::FlowKey;
+
+use super::{bpf, make, number};
+
+const BPF_MAP_CREATE: libc::c_int = 0;
+const BPF_MAP_LOOKUP_ELEM: libc::c_int = 1;
+const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
+const BPF_MAP_DELETE_ELEM: libc::c_int = 3;
+const BPF_MAP_GET_FD_BY_ID: libc::c_int = 14;
+/// `BPF_MAP_TYPE_LRU_HASH`
+const LRU_HASH: u32 = 9;
+
+/// The first fields of `union bpf_attr` for `BPF_MAP_CREATE`.
+#[repr(C)]
+struct MapCreate {
+    map_type: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    map_flags: u32,
+    inner_map_fd: u32,
+    numa_node: u32,
+    map_name: [u8; 16],
+}
+
+/// ... for `BPF_MAP_LOOKUP_ELEM`, `BPF_MAP_UPDATE_ELEM` and `BPF_MAP_DELETE_ELEM`.
+#[repr(C)]
+struct Element {
+    map_fd: u32,
+    padding: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+/// ... for `BPF_MAP_GET_FD_BY_ID`.
+#[repr(C)]
+struct MapById {
+    map_id: u32,
+    next_id: u32,
+    flags: u32,
+}
+
+/// Makes a hash map of which the least used element goes when it is full.
+pub(in crate::dataplane) fn create_lru(
+    key_size: usize,
+    value_size: usize,
+    max_entries: u32,
+) -> io::Result<OwnedFd> {
+    let size = |size: usize| u32::try_from(size).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput));
+    let mut attr = MapCreate {
+        map_type: LRU_HASH,
+        key_size: size(key_size)?,
+        value_size: size(value_size)?,
+        max_entries,
+        map_flags: 0,
+        inner_map_fd: 0,
+        numa_node: 0,
+        map_name: *b"FLOWS.workload\0\0",
+    };
+    make(BPF_MAP_CREATE, &mut attr)
+}
+
+/// Whether a map of maps has this key.
+pub(in crate::dataplane) fn has_element(map: BorrowedFd<'_>, key: &[u8; 8]) -> io::Result<bool> {
+    // What is read there is a map's number.
+    let mut value = [0_u8; 4];
+    match element(BPF_MAP_LOOKUP_ELEM, map, key.as_ptr() as u64, value.as_mut_ptr() as u64) {
+        Ok(()) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// What is in a map of maps under `key`.
+pub(in crate::dataplane) fn inner_map(map: BorrowedFd<'_>, key: &[u8; 8]) -> io::Result<OwnedFd> {
+    let mut value = [0_u8; 4];
+    element(BPF_MAP_LOOKUP_ELEM, map, key.as_ptr() as u64, value.as_mut_ptr() as u64)?;
+    make(BPF_MAP_GET_FD_BY_ID, &mut MapById { map_id: u32::from_ne_bytes(value), next_id: 0, flags: 0 })
+}
+
+/// Puts a number into a map.
+pub(in crate::dataplane) fn insert_element(
+    map: BorrowedFd<'_>,
+    key: &FlowKey,
+    mut value: u64,
+) -> io::Result<()> {
+    let key = std::ptr::from_ref(key) as u64;
+    element(BPF_MAP_UPDATE_ELEM, map, key, std::ptr::from_mut(&mut value) as u64)
+}
+
+/// Puts `inner` into a map of maps.
+pub(in crate::dataplane) fn insert_map(
+    map: BorrowedFd<'_>,
+    key: &[u8; 8],
+    inner: BorrowedFd<'_>,
+) -> io::Result<()> {
+    let mut value = number(inner).to_ne_bytes();
+    element(BPF_MAP_UPDATE_ELEM, map, key.as_ptr() as u64, value.as_mut_ptr() as u64)
+}
+
+/// Takes out of a map what is under `key`, if anything is.
+pub(in crate::dataplane) fn remove_element(map: BorrowedFd<'_>, key: &[u8; 8]) -> io::Result<()> {
+    match element(BPF_MAP_DELETE_ELEM, map, key.as_ptr() as u64, 0) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        done => done,
+    }
+}
+
+fn element(command: libc::c_int, map: BorrowedFd<'_>, key: u64, value: u64) -> io::Result<()> {
+    bpf(command, &mut Element { map_fd: number(map), padding: 0, key, value, flags: 0 }).map(drop)
+}
