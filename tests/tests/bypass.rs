@@ -6,10 +6,14 @@
 //!
 //! Root is needed, and a kernel with cgroup v2 and BTF; a test whose needs are missing fails and says what is missing.
 
+#[path = "bypass/class.rs"]
+mod class;
 #[path = "bypass/crafted.rs"]
 mod crafted;
 #[path = "bypass/events.rs"]
 mod events;
+#[path = "bypass/exhaust.rs"]
+mod exhaust;
 #[path = "bypass/frames.rs"]
 mod frames;
 #[path = "bypass/kept.rs"]

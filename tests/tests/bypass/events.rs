@@ -26,6 +26,13 @@ pub(crate) struct Denial {
     to: Option<IpAddr>,
 }
 
+impl Denial {
+    /// None: what the table says of a limit.
+    pub(crate) fn nowhere() -> Self {
+        Self { hook: "nowhere".to_owned(), reason: "a limit".to_owned(), workload: String::new(), to: None }
+    }
+}
+
 /// `enforcer observe --follow`.
 #[derive(Debug)]
 pub(crate) struct Events {

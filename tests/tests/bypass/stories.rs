@@ -59,7 +59,7 @@ fn serve(node: &Node) -> Result<[(&'static str, String); 2]> {
     let pod = node.world().pod("curl")?;
     said(node, "curl", "keep server listen 7000", "made")?;
     said(node, "curl", "keep udp4 bind 0.0.0.0:7001", "made")?;
-    said(node, "curl", "keep udp6 bind [::]:7001", "made")?;
+    said(node, "curl", &format!("keep udp6 bind [{}]:7001", pod.ipv6()), "made")?;
     Ok([("4", pod.ipv4().to_string()), ("6", format!("[{}]", pod.ipv6()))])
 }
 
@@ -76,7 +76,8 @@ fn clients_outside_are_answered() -> Result<()> {
         exchange_in(&node, &client, &server)?;
         exchange_in(&node, &client, &server)?;
         let (outside, marker) = (node.world().capture_outside()?, Marker::fresh());
-        node.probe(OUTSIDE)?.ask(&format!("try ping {marker} {at}:0"))?;
+        let asked = format!("try icmp-echo {marker} {at}:0 mac=02:00:00:00:ff:01");
+        node.probe(OUTSIDE)?.ask(&asked)?;
         assert_eq!(outside.saw(&marker)?.len(), 1, "the reply to a ping");
     }
     // The clients are registered nowhere.

@@ -13,6 +13,8 @@ use crate::events::Denial;
 
 /// Where to write.
 const FOLDER: &str = "ENFORCER_TEST_BYPASS";
+/// As wide as a row may be.
+const WIDTH: usize = 80;
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
 /// The marks around the table there.
 const MARKS: (&str, &str) = ("<!-- bypass -->", "<!-- /bypass -->");
@@ -47,6 +49,8 @@ impl Row {
 /// Publishes the rows of a family: a number, which gives it its place, and a name.
 pub(crate) fn publish(family: &str, rows: &[Row]) -> Result<()> {
     let lines: Vec<String> = rows.iter().map(Row::markdown).collect();
+    let long: Vec<&String> = lines.iter().filter(|line| line.chars().count() > WIDTH).collect();
+    anyhow::ensure!(long.is_empty(), "longer than {WIDTH} columns: {long:#?}");
     println!("{}", lines.join("\n"));
     if let Some(folder) = env::var_os(FOLDER) {
         let file = Path::new(&folder).join(family);
