@@ -1,0 +1,197 @@
+//! Pods come and go, and from the first moment of each nothing leaves it that should not; those that stay notice nothing.
+//!
+//! Root is needed, bpftool, and a kernel with cgroup v2 and BTF; a test whose needs are missing fails and says what is missing.
+
+#[path = "churn/leaks.rs"]
+mod leaks;
+#[path = "churn/steady.rs"]
+mod steady;
+#[path = "churn/unknown.rs"]
+mod unknown;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use enforcer_tests::agent::Until;
+use enforcer_tests::capture::Capture;
+use enforcer_tests::marker::Marker;
+use enforcer_tests::node::{Builder, Node};
+use enforcer_tests::probe::Probe;
+use serde_json::Value;
+
+use crate::leaks::Footprint;
+use crate::steady::Steady;
+
+const REGISTRY: &str = "
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: payments, namespace: web}
+spec:
+  hosts: [payments.example.com]
+  addresses: [192.0.2.10]
+  resolution: NONE
+  ports: [{number: 443, name: tls, protocol: TLS}, {number: 53, name: dns, protocol: UDP}]
+";
+
+/// Registered nowhere, and tried by every pod.
+const FORBIDDEN: &str = "203.0.113.7:9000";
+/// Those that stay.
+const STEADY: [&str; 2] = ["steady-1", "steady-2"];
+/// How many of the others are there at a time.
+const AT_A_TIME: usize = 4;
+/// How often it is looked whether something got out: after so many pods.
+const LOOK: usize = 20;
+
+/// A pod that tries.
+struct Trying {
+    name: String,
+    probe: Probe,
+}
+
+/// Pods that come and go.
+struct Churn {
+    node: Node,
+    outside: Capture,
+    marker: Marker,
+    options: &'static str,
+    alive: VecDeque<Trying>,
+    outcomes: BTreeMap<String, u64>,
+}
+
+impl Churn {
+    /// With the steady pods, and workloads that the agent knows before they are there: of some not even the cgroup is.
+    fn new(builder: Builder, options: &'static str, count: usize) -> Result<Self> {
+        let mut builder = builder.pods().registry(REGISTRY).flag("--cgroup", "{cgroup}/pods");
+        for name in STEADY {
+            builder = builder.workload("web", name);
+        }
+        for index in (0..count).filter(|index| kind(*index) != Kind::Unknown) {
+            let name = name(index);
+            let workload = format!("cgroup={{cgroup}}/pods/{name},namespace=web,name={name}");
+            builder = builder.flag("--workload", &workload);
+        }
+        let mut node = builder.prepare()?;
+        let cgroup = |index| format!("pods/{}", name(index));
+        for index in (0..count).filter(|index| kind(*index) != Kind::Unknown) {
+            node.world().make_cgroup(&cgroup(index))?;
+        }
+        node.start_agent(Until::Ready)?;
+        for index in (0..count).filter(|index| kind(*index) == Kind::Announced) {
+            fs::remove_dir(node.world().cgroup().join(cgroup(index))).context("removing a cgroup")?;
+        }
+        let outside = node.world().capture_outside()?;
+        let (alive, outcomes) = (VecDeque::new(), BTreeMap::new());
+        Ok(Self { node, outside, marker: Marker::fresh(), options, alive, outcomes })
+    }
+
+    /// One more pod, which tries before it has an interface.
+    fn come(&mut self, index: usize) -> Result<()> {
+        let (name, world) = (name(index), self.node.world());
+        let storm = format!("storm {} {FORBIDDEN}{}", self.marker, self.options);
+        let (_, probe) = world.add_pod_while(&name, |pod| {
+            let mut probe = Probe::start_in_pod(world, pod)?;
+            probe.tell(&storm)?;
+            Ok(probe)
+        })?;
+        self.alive.push_back(Trying { name, probe });
+        Ok(())
+    }
+
+    /// The oldest goes, trying to the end.
+    fn go(&mut self) -> Result<()> {
+        let Some(Trying { name, mut probe }) = self.alive.pop_front() else { return Ok(()) };
+        probe.tell("enough of it")?;
+        let counts: BTreeMap<String, u64> = serde_json::from_value(probe.answer()?).context(name.clone())?;
+        for (outcome, count) in counts {
+            *self.outcomes.entry(outcome).or_default() += count;
+        }
+        drop(probe);
+        self.node.world().remove_pod(&name)
+    }
+
+    /// So many pods, one after the other.
+    fn run(&mut self, count: usize) -> Result<()> {
+        for index in 0..count {
+            self.come(index)?;
+            if self.alive.len() > AT_A_TIME {
+                self.go()?;
+            }
+            if index % LOOK == LOOK - 1 {
+                self.nothing_left()?;
+            }
+        }
+        while !self.alive.is_empty() {
+            self.go()?;
+        }
+        self.nothing_left()
+    }
+
+    fn nothing_left(&self) -> Result<()> {
+        let marked = self.outside.saw(&self.marker)?;
+        assert!(marked.is_empty(), "{} left, first {:02x?}", marked.len(), marked[0]);
+        let there = self.outside.saw_to("203.0.113.7".parse()?)?;
+        assert!(there.is_empty(), "{} left, first {:02x?}", there.len(), there[0]);
+        self.outside.clear()
+    }
+
+    /// How often a way ended like this.
+    fn outcome(&self, way: &str) -> u64 {
+        self.outcomes.get(way).copied().unwrap_or(0)
+    }
+}
+
+/// What the agent knows of a pod before it comes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Its cgroup, and whose it is.
+    Prepared,
+    /// Where its cgroup will be, and whose.
+    Announced,
+    /// Nothing.
+    Unknown,
+}
+
+fn kind(index: usize) -> Kind {
+    [Kind::Prepared, Kind::Announced, Kind::Unknown][index % 3]
+}
+
+fn name(index: usize) -> String {
+    format!("brief-{index}")
+}
+
+#[test]
+fn two_hundred_pods_come_and_go_and_nothing_leaks() -> Result<()> {
+    const PODS: usize = 200;
+    let mut churn = Churn::new(Node::new(), "", PODS)?;
+    let steady = Steady::start(&churn.node)?;
+    // What is made once is made: what is kept for every pod is to be seen.
+    churn.run(LOOK)?;
+    let before = Footprint::of(&churn.node)?;
+    let since = Instant::now();
+    churn.run(PODS)?;
+    println!("{PODS} pods took {:.1?}: {:?}", since.elapsed(), churn.outcomes);
+    println!("steady: {}", steady.end()?);
+    // They got as far as they could: a raw socket asks nobody before there is a route.
+    assert!(churn.outcome("tcp EPERM") > 200 && churn.outcome("udp EPERM") > 200, "{:?}", churn.outcomes);
+    assert!(churn.outcome("connected EPERM") > 200 && churn.outcome("raw EPERM") > 200, "{:?}", churn.outcomes);
+    assert!(churn.outcome("tcp sent") + churn.outcome("udp sent") == 0, "{:?}", churn.outcomes);
+    before.is_that_of(&churn.node)
+}
+
+/// Frames of a pod's own are met by the programs of its interface only, once they are there, and by those of the uplink.
+#[test]
+fn frames_do_not_get_past_the_uplink() -> Result<()> {
+    const PODS: usize = 40;
+    let mut churn = Churn::new(Node::new().flag("--uplink", "uplink0"), " packets", PODS)?;
+    churn.run(PODS)?;
+    println!("{:?}", churn.outcomes);
+    assert!(churn.outcome("packet sent") > 200, "{:?}", churn.outcomes);
+    Ok(())
+}
+
+/// A field of the agent's status, by its name.
+fn field<'a>(status: &'a Value, list: &str, key: &str, name: &str) -> Option<&'a Value> {
+    status[list].as_array()?.iter().find(|it| it[key] == name)
+}
