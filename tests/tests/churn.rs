@@ -175,7 +175,11 @@ fn two_hundred_pods_come_and_go_and_nothing_leaks() -> Result<()> {
     println!("steady: {}", steady.end()?);
     // They got as far as they could: a raw socket asks nobody before there is a route.
     assert!(churn.outcome("tcp EPERM") > 200 && churn.outcome("udp EPERM") > 200, "{:?}", churn.outcomes);
-    assert!(churn.outcome("connected EPERM") > 200 && churn.outcome("raw EPERM") > 200, "{:?}", churn.outcomes);
+    assert!(
+        churn.outcome("connected EPERM") > 200 && churn.outcome("raw EPERM") > 200,
+        "{:?}",
+        churn.outcomes
+    );
     assert!(churn.outcome("tcp sent") + churn.outcome("udp sent") == 0, "{:?}", churn.outcomes);
     before.is_that_of(&churn.node)
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use enforcer_tests::node::Node;
+use enforcer_tests::node::{Node, decisions};
 
 /// The VIP 203.0.113.1 with these endpoints, and an address that tells which version of the registry this is.
 fn version(number: u8, endpoints: &str) -> String {
@@ -137,6 +138,23 @@ fn a_connected_socket_stays_where_it_is() -> Result<()> {
         }
         node.expect("curl", &[("on a peer", "203.0.113.1:53"), ("on b peer", "203.0.113.1:53")]);
     }
+    Ok(())
+}
+
+/// An endpoint that its service does not have any more serves who talks to it already, and not for ever.
+#[test]
+fn a_flow_to_an_endpoint_that_was_removed_ends_after_its_grace() -> Result<()> {
+    let node = Node::new().registry(&version(1, &endpoints(&[1]))).workload("web", "curl");
+    let node = node.flag("--endpoint-grace", "2s").start()?;
+    node.expect("curl", &[("keep a udp4", "made"), ("on a connect 203.0.113.1:53", "connected")]);
+    let before = asked(&node, "on a say")?;
+    change(&node, 2, &[7])?;
+    // The clock of the grace begins with the first packet that misses the endpoint.
+    assert_eq!(asked(&node, "on a say")?, before);
+    node.expect_within(Duration::from_secs(5), "curl", &[("on a say", "EPERM")]);
+    node.status_soon(|status| (decisions(status, "no_backend").0 > 0).then_some(()))?;
+    // Who asks anew gets the endpoint that there is.
+    node.expect("curl", &[("udp 203.0.113.1:53", "reached 198.51.100.7:53 under the name 203.0.113.1:53")]);
     Ok(())
 }
 
