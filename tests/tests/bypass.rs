@@ -18,6 +18,8 @@ mod exhaust;
 mod frames;
 #[path = "bypass/kept.rs"]
 mod kept;
+#[path = "bypass/moved.rs"]
+mod moved;
 #[path = "bypass/neighbour.rs"]
 mod neighbour;
 #[path = "bypass/network.rs"]
