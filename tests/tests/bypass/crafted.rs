@@ -33,6 +33,13 @@ const WAYS: &[Case] = &[
         PACKET,
         &["packet-raw 255.255.255.255:9000", "packet-raw 224.0.0.251:5353", "packet-raw [ff02::1]:9000"],
     ),
+    (
+        "DHCP without --allow",
+        "interface",
+        "not_registered",
+        PACKET,
+        &["packet-raw 255.255.255.255:67 source=0.0.0.0:68"],
+    ),
     ("AF_PACKET, IPv6 link-local", "interface", "not_registered", PACKET, &["packet-raw [fe80::1]:9000"]),
     (
         "AF_PACKET, 0.0.0.0, ::1, 127.0.0.1",

@@ -50,6 +50,15 @@ fn all_stopped(stage: &mut Stage) -> Result<Vec<Denial>> {
     commands.iter().map(|command| stage.stopped(command).context(*command)).collect()
 }
 
+/// At the interface, and before.
+fn rows(technique: &str, met: Vec<Denial>, control: &str) -> [Row; 2] {
+    let (packets, calls): (Vec<_>, Vec<_>) = met.into_iter().partition(|denial| denial.hook == "interface");
+    [
+        Row::of(&format!("{technique}, packets"), &packets, control),
+        Row::of(&format!("{technique}, calls"), &calls, control),
+    ]
+}
+
 #[test]
 fn the_table_of_flows_is_full() -> Result<()> {
     let mut stage = Stage::of(builder().flag("--map-entries", &format!("flows={FLOWS}")))?;
@@ -73,7 +82,7 @@ fn the_table_of_flows_is_full() -> Result<()> {
         serves(&stage.node, who, "after")?;
     }
     stage.arrives("packet-raw {4}")?;
-    table::publish("92 flows", &[Row::of("The flow table is full", &met, "inbound TCP")])
+    table::publish("92 flows", &rows("Flow table full", met, "inbound"))
 }
 
 /// Too little memory for what sockets remember: every packet is decided anew, and what would be translated is denied.
@@ -101,7 +110,7 @@ fn sockets_remember_nothing() -> Result<()> {
     );
     let unstored = decisions(&stage.node.status()?, "no_storage").0;
     ensure!(unstored >= 2, "{unstored} denials for want of storage");
-    table::publish("93 storage", &[Row::of("No memory for sockets' storage", &met, "TCP, UDP")])
+    table::publish("93 storage", &rows("No socket storage", met, "TCP, UDP"))
 }
 
 /// The agent sleeps while it is told more than the ring holds.

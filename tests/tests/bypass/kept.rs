@@ -102,6 +102,9 @@ fn sockets_are_passed_in_from_elsewhere() -> Result<()> {
         );
         if kind != "tcp4" {
             arrives(&mut stage, &mut taker, last)?;
+            // What was allowed by this socket says nothing of what comes after it.
+            let again = stage.stopped_if(|_, marker, to| taker.ask(&call(last, marker, to)));
+            met.push(again.with_context(|| format!("{kind} {last}, again"))?);
         }
     }
     for denial in &met {

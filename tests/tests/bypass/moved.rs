@@ -1,5 +1,6 @@
 //! A workload that may configure its own network: addresses that it takes, and its interface in a namespace within.
 
+use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -7,15 +8,18 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use enforcer_tests::agent::Until;
+use enforcer_tests::marker::Marker;
+use enforcer_tests::node::Node;
 use enforcer_tests::pod::Pod;
 use enforcer_tests::probe::Probe;
 use enforcer_tests::world::{Spot, World, finish};
 
-use crate::stage::Stage;
+use crate::stage::{Stage, builder};
 use crate::table::{self, Row};
 
 /// Longer than the agent takes to look again where a workload is.
-const LOOK: Duration = Duration::from_secs(40);
+const LOOK: Duration = Duration::from_secs(32);
 
 /// What `sh` does in a network, as a process of the pod.
 fn shell(world: &World, pod: &Pod, network: &Path, script: &str) -> Result<()> {
@@ -29,14 +33,14 @@ fn shell(world: &World, pod: &Pod, network: &Path, script: &str) -> Result<()> {
 struct Within(Child);
 
 impl Within {
-    fn new(world: &World, pod: &Pod) -> Result<Self> {
+    fn new(world: &World, pod: &Pod, cgroup: &Path) -> Result<Self> {
         let network = pod.network();
-        let spot = Spot { cgroup: Some(pod.cgroup()), network: Some(&network), ..Spot::default() };
+        let spot = Spot { cgroup: Some(cgroup), network: Some(&network), ..Spot::default() };
         let mut command = world.command(Path::new("unshare"), spot)?;
         let child = command.args(["-n", "sleep", "600"]).stdin(Stdio::null()).spawn().context("unshare")?;
         let within = Self(child);
-        let outer = std::fs::read_link(&network).context("the pod's namespace")?;
-        while std::fs::read_link(within.network()).context("the namespace within")? == outer {
+        let outer = fs::read_link(&network).context("the pod's namespace")?;
+        while fs::read_link(within.network()).context("the namespace within")? == outer {
             sleep(Duration::from_millis(5));
         }
         Ok(within)
@@ -88,44 +92,105 @@ fn addresses_that_a_workload_gives_itself_are_not_its_own() -> Result<()> {
     table::publish("95 taken", &[Row::of("Addresses that a pod gives itself", &met, "own address")])
 }
 
+/// Whether what is tried by a process of the pod is seen outside.
+fn passes(world: &World, probe: &mut Probe, command: &str) -> Result<bool> {
+    let (outside, marker) = (world.capture_outside()?, Marker::fresh());
+    let answer = probe.ask(&format!("try {}", command.replace("MARKER", &marker.to_string())))?;
+    ensure!(answer["sent"].as_u64() > Some(0) || answer["errno"] == "EPERM", "{command}: {answer}");
+    Ok(!outside.saw(&marker)?.is_empty())
+}
+
 #[test]
-fn an_interface_is_moved_into_a_namespace_within() -> Result<()> {
-    let mut stage = Stage::new()?;
-    let (pod, other) = (stage.node.world().pod("curl")?, stage.node.world().pod("other")?);
-    let within = Within::new(stage.node.world(), &pod)?;
-    let world = stage.node.world();
+fn an_interface_is_moved_into_a_namespace_within_and_back() -> Result<()> {
+    let node = builder().start()?;
+    let world = node.world();
+    let (pod, other) = (world.pod("curl")?, world.pod("other")?);
+    let within = Within::new(world, &pod, pod.cgroup())?;
     shell(world, &pod, &pod.network(), &format!("ip link set eth0 netns {}", within.0.id()))?;
     shell(world, &pod, &within.network(), &configured(pod.ipv4().into(), pod.ipv6().into()))?;
     let network = within.network();
     let spot = Spot { cgroup: Some(pod.cgroup()), network: Some(&network), ..Spot::default() };
     let mut probe = Probe::start_at(world, spot)?;
     sleep(LOOK);
-    let outside = world.capture_outside()?;
     let mut faults = Vec::new();
-    let mut attack = |probe: &mut Probe, when: &str, command: &str| -> Result<()> {
-        let marker = enforcer_tests::marker::Marker::fresh();
-        let answer = probe.ask(&format!("try {}", command.replace("MARKER", &marker.to_string())))?;
-        let seen = outside.saw(&marker)?.len();
-        println!("{when}: {command}: {answer}, {seen} outside");
-        if seen > 0 {
-            faults.push(format!("{when}: {command} passes"));
-        }
-        Ok(())
-    };
-    for command in ["packet-raw MARKER 203.0.113.7:9000", "udp MARKER 203.0.113.7:9000", "raw4 MARKER 203.0.113.7:9000"] {
-        attack(&mut probe, "while it is within", command)?;
+    for command in
+        ["packet-raw MARKER 203.0.113.7:9000", "udp MARKER 203.0.113.7:9000", "raw4 MARKER 203.0.113.7:9000"]
+    {
+        faults.extend(passes(world, &mut probe, command)?.then(|| format!("from within: {command}")));
     }
-    // Back again, with the neighbour's addresses.
-    let back = format!("ip link set eth0 netns {}", pod.pid());
-    shell(world, &pod, &within.network(), &back)?;
-    shell(world, &pod, &pod.network(), &configured(other.ipv4().into(), other.ipv6().into()))?;
+    let may = "packet-raw MARKER 192.0.2.10:9000";
+    ensure!(passes(world, &mut probe, may)?, "the control does not arrive from within");
+    // Back again, without any address at first, then with the neighbour's.
+    shell(world, &pod, &within.network(), &format!("ip link set eth0 netns {}", pod.pid()))?;
+    shell(world, &pod, &pod.network(), "ip link set eth0 addrgenmode none; ip link set eth0 up")?;
+    sleep(Duration::from_secs(1));
+    let script = configured(other.ipv4().into(), other.ipv6().into());
+    shell(world, &pod, &pod.network(), &format!("{script}; ip addr add fe80::77/64 dev eth0 nodad"))?;
     sleep(LOOK);
     let mut probe = Probe::start_in_pod(world, &pod)?;
-    for command in ["packet-raw MARKER 192.0.2.10:9000 source=10.244.0.2:4000", "packet-raw MARKER 203.0.113.7:9000"] {
-        attack(&mut probe, "when it is back", command)?;
+    for command in [format!("{may} source=10.244.0.2:4000"), "packet-raw MARKER 203.0.113.7:9000".to_owned()]
+    {
+        faults.extend(passes(world, &mut probe, &command)?.then(|| format!("when it is back: {command}")));
     }
-    println!("{:#}", stage.node.status()?["workloads"]);
-    let _ = stage.begin();
-    ensure!(faults.is_empty(), "{}\n{}", faults.join("\n"), stage.node.log());
+    ensure!(faults.is_empty(), "PASSES:\n{}\n{}", faults.join("\n"), node.log());
     Ok(())
+}
+
+/// A pod of two containers, the first of which has left the pod's network namespace.
+struct Split {
+    node: Node,
+    app: PathBuf,
+    pause: PathBuf,
+}
+
+impl Split {
+    fn new() -> Result<Self> {
+        let node = builder().prepare()?;
+        let [app, pause] =
+            ["a-app", "b-pause"].map(|name| node.world().make_cgroup(&format!("pods/curl/{name}")));
+        let (app, pause) = (app?, pause?);
+        let pod = node.world().pod("curl")?;
+        fs::write(pause.join("cgroup.procs"), pod.pid().to_string()).context("moving the pause container")?;
+        Ok(Self { node, app, pause })
+    }
+
+    /// The first container's only process goes.
+    fn leave(&self) -> Result<Within> {
+        Within::new(self.node.world(), &self.node.world().pod("curl")?, &self.app)
+    }
+
+    /// What the second container sends from the pod's network stays within its bounds.
+    fn is_held(&self) -> Result<()> {
+        let (world, network) = (self.node.world(), self.node.world().pod("curl")?.network());
+        let spot = Spot { cgroup: Some(&self.pause), network: Some(&network), ..Spot::default() };
+        let mut probe = Probe::start_at(world, spot)?;
+        let denied = passes(world, &mut probe, "packet-raw MARKER 203.0.113.7:9000")?;
+        ensure!(
+            !denied,
+            "what is denied PASSES; ready: {}\n{}",
+            self.node.status()?["ready"],
+            self.node.log()
+        );
+        let allowed = passes(world, &mut probe, "packet-raw MARKER 192.0.2.10:9000")?;
+        ensure!(allowed, "the control does not arrive");
+        Ok(())
+    }
+}
+
+#[test]
+fn the_first_process_leaves_the_namespace_of_its_pod() -> Result<()> {
+    let mut split = Split::new()?;
+    split.node.start_agent(Until::Ready)?;
+    split.is_held().context("before")?;
+    let _within = split.leave()?;
+    sleep(LOOK);
+    split.is_held()
+}
+
+#[test]
+fn the_first_process_has_left_when_the_agent_starts() -> Result<()> {
+    let mut split = Split::new()?;
+    let _within = split.leave()?;
+    split.node.start_agent(Until::Ready)?;
+    split.is_held()
 }

@@ -1,4 +1,4 @@
-//! ICMP of either family with the marker in it: `icmp-echo`, `icmp-error` (unreachable, quoting a packet that never was),
+//! ICMP of either family with the marker in it: `icmp-echo`, `icmp-reply`, `icmp-error` (unreachable, quoting a packet that never was),
 //! `icmp-timestamp`, `icmp-redirect`; and of `ICMPv6` `nd-ns`, `nd-na`, `nd-rs`, `nd-ra`, `nd-redirect`, `mld` (a report) with
 //! `hops=N`, which is 255 unless told.
 
@@ -28,6 +28,7 @@ fn v4(name: &str, from: Ipv4Addr, to: Ipv4Addr, target: &Target<'_>) -> Option<V
     let marker = target.marker.bytes();
     Some(match name {
         "icmp-echo" => frame::icmp(8, 0, [0, 1, 0, 1], &marker),
+        "icmp-reply" => frame::icmp(0, 0, [0, 1, 0, 1], &marker),
         "icmp-error" => frame::icmp(3, 1, [0; 4], &quoted(to.into(), from.into(), target)),
         "icmp-timestamp" => frame::icmp(13, 0, [0, 1, 0, 1], &marker),
         "icmp-redirect" => frame::icmp(5, 1, from.octets(), &quoted(to.into(), from.into(), target)),
@@ -43,6 +44,7 @@ fn v6(name: &str, from: Ipv6Addr, to: Ipv6Addr, target: &Target<'_>, marker: &[u
     let about = [&from.octets()[..], &option].concat();
     Some(match name {
         "icmp-echo" => (128, 0, [0, 1, 0, 1], marker.to_vec()),
+        "icmp-reply" => (129, 0, [0, 1, 0, 1], marker.to_vec()),
         "icmp-error" => (1, 0, [0; 4], quoted(to.into(), from.into(), target)),
         "nd-rs" => (133, 0, [0; 4], option),
         "nd-ra" => (134, 0, [64, 0, 0, 0], [&[0; 8], &option[..]].concat()),
