@@ -23,8 +23,8 @@ pub(crate) struct Args {
     #[arg(long)]
     write: bool,
     /// Passed to every test program, such as a filter or --nocapture
-    #[arg(last = true)]
-    args: Vec<String>,
+    #[arg(last = true, value_name = "ARGS")]
+    passed_on: Vec<String>,
 }
 
 /// Runs the tests; the last line says how many passed and failed.
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// Runs everything, as CI does, without the final line.
 pub(crate) fn all_suites() -> Result<(Count, Option<Stop>)> {
-    all(&Args { suites: Vec::new(), write: false, args: Vec::new() })
+    all(&Args { suites: Vec::new(), write: false, passed_on: Vec::new() })
 }
 
 /// Runs what `args` asks for: the count, and why that is not a success.
@@ -78,13 +78,13 @@ fn all(args: &Args) -> Result<(Count, Option<Stop>)> {
 
 /// Whether all of the suite `bypass` runs.
 fn measures_bypasses(args: &Args) -> bool {
-    args.args.is_empty() && (args.suites.is_empty() || args.suites.iter().any(|suite| suite == bypass::SUITE))
+    args.passed_on.is_empty() && (args.suites.is_empty() || args.suites.iter().any(|suite| suite == bypass::SUITE))
 }
 
 /// Runs one `cargo test`, passes its output through, and counts.
 fn counted(mut cargo: Command, args: &Args) -> Result<Count> {
-    if !args.args.is_empty() {
-        cargo.arg("--").args(&args.args);
+    if !args.passed_on.is_empty() {
+        cargo.arg("--").args(&args.passed_on);
     }
     let line = command::show(&cargo);
     println!("\n$ {line}");
