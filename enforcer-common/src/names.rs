@@ -72,6 +72,9 @@ pub const MEMORY: &str = ".bss";
 /// A byte of the programs' read-only data that the loader writes: 1 where the kernel has `bpf_skc_to_mptcp_sock`.
 pub const HAS_MPTCP_HELPER: &str = "HAS_MPTCP_HELPER";
 
+/// Another: 1 where the kernel tells programs of packets the network namespace of a packet's socket.
+pub const TELLS_NAMESPACE: &str = "TELLS_NAMESPACE";
+
 /// A cgroup program: its symbol in the kernel object, and the kernel's number of its attach point.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CgroupProgram {

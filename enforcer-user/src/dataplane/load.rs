@@ -8,7 +8,8 @@ use aya::programs::{Program, ProgramError, SchedClassifier};
 use aya::{Btf, Ebpf, EbpfLoader};
 use enforcer_common::limits::{EVENTS_BYTES, HEADROOM};
 use enforcer_common::names::{
-    CGROUP_PROGRAMS, CgroupProgram, HAS_MPTCP_HELPER, INTERFACE_PROGRAMS, InterfaceProgram, MEMORY, map,
+    CGROUP_PROGRAMS, CgroupProgram, HAS_MPTCP_HELPER, INTERFACE_PROGRAMS, InterfaceProgram, MEMORY, TELLS_NAMESPACE,
+    map,
 };
 use enforcer_core::policy::budget::Limits;
 
@@ -105,6 +106,8 @@ fn load_programs(pins: &Pins, limits: &Limits) -> Result<Programs> {
     }
     let has_mptcp_helper = u8::from(probe::has_mptcp_helper());
     loader.override_global(HAS_MPTCP_HELPER, &has_mptcp_helper, true);
+    let tells_namespace = u8::from(probe::tells_namespace());
+    loader.override_global(TELLS_NAMESPACE, &tells_namespace, true);
     let mut ebpf = loader.load(OBJECT).context("cannot create the eBPF maps")?;
     let cgroup = CGROUP_PROGRAMS
         .iter()
