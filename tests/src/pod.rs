@@ -235,10 +235,19 @@ impl World {
 
     /// Drops all that a pod sends, at the host side of its veth pair, until the wall is dropped.
     pub fn wall(&self, name: &str) -> Result<Wall> {
+        self.wall_at(name, false)
+    }
+
+    /// The same, before every other program that is there.
+    pub fn wall_before_all(&self, name: &str) -> Result<Wall> {
+        self.wall_at(name, true)
+    }
+
+    fn wall_at(&self, name: &str, first: bool) -> Result<Wall> {
         let (here, interface) = (self.network()?, self.pod(name)?.interface());
         within(&here, || {
             let index = if_nametoindex(&*interface).with_context(|| format!("finding {interface}"))?;
-            sys::wall(index).context("dropping all that a pod sends")
+            sys::wall(index, first).context("dropping all that a pod sends")
         })
     }
 
