@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::needs;
 use crate::pod::Pod;
 use crate::world::{Spot, World, finish};
-use crate::needs;
 
 /// Where it takes what its pod sends.
 pub const OUTBOUND: u16 = 15001;

@@ -136,8 +136,7 @@ impl Mesh {
     fn start(mut node: Node, proxy_cgroup: PathBuf, own: Own) -> Result<Self> {
         let pod = node.world().pod("app")?;
         node.world().redirect(&pod, own)?;
-        let tunnels =
-            [("192.0.2.10:443", "198.51.100.10:8443"), ("10.96.0.20:9080", "10.250.0.21:15008")];
+        let tunnels = [("192.0.2.10:443", "198.51.100.10:8443"), ("10.96.0.20:9080", "10.250.0.21:15008")];
         let proxy = MeshProxy::start(node.world(), &pod, (own, &proxy_cgroup), OUTBOUND, &tunnels)?;
         let inbound = MeshProxy::start(node.world(), &pod, (own, &proxy_cgroup), INBOUND, &[])?;
         node.start_agent(Until::Ready)?;
@@ -182,7 +181,12 @@ impl Mesh {
             "192.0.2.20:80 by 192.0.2.20:80: connected",
         )?;
         let service = "reached 10.250.0.21:15008 under the name 10.96.0.20:9080";
-        self.through("app", "tcp 10.96.0.20:9080", service, "10.96.0.20:9080 by 10.250.0.21:15008: connected")?;
+        self.through(
+            "app",
+            "tcp 10.96.0.20:9080",
+            service,
+            "10.96.0.20:9080 by 10.250.0.21:15008: connected",
+        )?;
         self.node.expect(
             "app",
             &[

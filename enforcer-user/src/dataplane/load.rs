@@ -8,8 +8,8 @@ use aya::programs::{Program, ProgramError, SchedClassifier};
 use aya::{Btf, Ebpf, EbpfLoader};
 use enforcer_common::limits::{EVENTS_BYTES, HEADROOM};
 use enforcer_common::names::{
-    CGROUP_PROGRAMS, CgroupProgram, HAS_MPTCP_HELPER, INTERFACE_PROGRAMS, InterfaceProgram, MEMORY, TELLS_NAMESPACE,
-    map,
+    CGROUP_PROGRAMS, CgroupProgram, HAS_MPTCP_HELPER, INTERFACE_PROGRAMS, InterfaceProgram, MEMORY,
+    TELLS_NAMESPACE, map,
 };
 use enforcer_core::policy::budget::Limits;
 

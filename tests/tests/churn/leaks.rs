@@ -51,7 +51,12 @@ impl Footprint {
             let pin = node.world().pin_dir().join(pin.with_context(|| format!("{map} is not pinned"))?);
             entries.insert(map, count(node, &pin)?);
         }
-        Ok(Self { interfaces, entries, attached: node.status()?["attached"].clone(), resident: resident(node)? })
+        Ok(Self {
+            interfaces,
+            entries,
+            attached: node.status()?["attached"].clone(),
+            resident: resident(node)?,
+        })
     }
 
     fn same(&self, other: &Self) -> bool {

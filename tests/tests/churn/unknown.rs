@@ -53,7 +53,10 @@ fn what_comes_from_the_interface_of_nobody_is_denied_and_told() -> Result<()> {
         found.filter(|_| decisions(status, "unknown_workload").0 > 4).cloned()
     })?;
     assert_eq!((&told["blocked"], &told["hook"]), (&true.into(), &"interface".into()), "{told:#}");
-    node.expect("curl", &[("tcp 192.0.2.10:443", "reached 192.0.2.10:443"), ("tcp 203.0.113.7:9000", "EPERM")]);
+    node.expect(
+        "curl",
+        &[("tcp 192.0.2.10:443", "reached 192.0.2.10:443"), ("tcp 203.0.113.7:9000", "EPERM")],
+    );
     Ok(())
 }
 
@@ -131,7 +134,8 @@ fn only_addresses_that_are_named_are_own() -> Result<()> {
         (",address=198.51.100.77", [0, 1]),
     ] {
         let node = start(Node::new(), fields)?;
-        let met = [got_out(&node, "curl", &from("10.244.0.1"))?, got_out(&node, "curl", &from("198.51.100.77"))?];
+        let met =
+            [got_out(&node, "curl", &from("10.244.0.1"))?, got_out(&node, "curl", &from("198.51.100.77"))?];
         assert_eq!(met, expected, "{fields}:\n{}", node.log());
         let is_spoofed = decisions(&node.status()?, "spoofed_source").0 > 0;
         assert_eq!(is_spoofed, expected.contains(&0), "{fields}");

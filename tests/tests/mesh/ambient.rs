@@ -45,7 +45,8 @@ fn ztunnel_reaches_endpoints_and_the_mesh_and_nothing_else() -> Result<()> {
 
 #[test]
 fn ztunnels_datagrams_are_judged_too() -> Result<()> {
-    for (cgroup, refused) in [("ztunnel", ("EHOSTUNREACH", "silence")), ("pods/ztunnel", ("EPERM", "EPERM"))] {
+    for (cgroup, refused) in [("ztunnel", ("EHOSTUNREACH", "silence")), ("pods/ztunnel", ("EPERM", "EPERM"))]
+    {
         println!("ztunnel in {cgroup}");
         let mesh = Mesh::ambient(strict(), cgroup)?;
         mesh.in_pod("ztunnel", &mesh.proxy_cgroup)?;

@@ -113,7 +113,11 @@ fn iproute2() -> Item {
 /// Redirects a pod's connections to its mesh proxy, in tests.
 fn iptables() -> Item {
     let check = || command::which("iptables").map(|path| path.display().to_string());
-    item("iptables", check, Fix::Apt { packages: &["iptables"], otherwise: "iptables from your distribution" })
+    item(
+        "iptables",
+        check,
+        Fix::Apt { packages: &["iptables"], otherwise: "iptables from your distribution" },
+    )
 }
 
 fn curl() -> Item {
