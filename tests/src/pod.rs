@@ -182,10 +182,10 @@ impl World {
         let cgroup = self.make_cgroup(&format!("{PODS}/{name}"))?;
         let held = Held::start(self, Some(&cgroup), &["pod"])?;
         let pod = Pod { number, pid: held.0.id(), cgroup };
-        let begun = begin(&pod)?;
+        let result = begin(&pod)?;
         self.connect(&pod).with_context(|| format!("connecting the pod {name}"))?;
         pods.borrow_mut().insert(name.to_owned(), (pod.clone(), held));
-        Ok((pod, begun))
+        Ok((pod, result))
     }
 
     fn connect(&self, pod: &Pod) -> Result<()> {
