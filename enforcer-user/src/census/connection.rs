@@ -29,13 +29,13 @@ pub struct Connection {
     pub asked: Option<SocketAddr>,
     /// Whether the other end made it.
     pub is_inbound: bool,
-    /// Whether all of this is known. The kernel does not tell what UDP sockets have stored, nor what half-open and orphaned
-    /// connections have.
+    /// Whether all of this is known. The kernel does not tell what is stored with UDP sockets, half-open connections and
+    /// orphaned ones.
     pub is_certain: bool,
     /// The socket's cookie.
     pub cookie: u64,
-    /// The socket's own cgroup. In a pod's network namespace it need not be the pod's: the mesh proxy of an ambient mesh has
-    /// sockets there.
+    /// The socket's own cgroup. In a pod's network namespace it need not be the pod's: the mesh proxy of an ambient
+    /// mesh has sockets there.
     pub cgroup: Option<CgroupId>,
 }
 
@@ -48,7 +48,8 @@ impl Connection {
         let (peer, judged) = (entry.storage.get(&maps.peers.id), entry.storage.get(&maps.judged.id));
         let asked = peer.and_then(|bytes| asked(bytes, entry.remote));
         let known = judged.and_then(|bytes| Judged::from_bytes(bytes));
-        // What is there and cannot be read is just being written; and a translation of another peer was before or comes next.
+        // What is there and cannot be read is just being written; and a translation of another peer is an earlier one or
+        // the next.
         let is_read = peer.is_some() == asked.is_some() && judged.is_some() == known.is_some();
         Some(Self {
             protocol: protocol(entry.protocol),

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
@@ -78,8 +78,8 @@ impl Owned {
         self.connections().filter(|entry| self.is_inbound(entry))
     }
 
-    /// Whether this connection is at a port at which the subject listens. What is accepted belongs to the listener's cgroup
-    /// (`sk_clone`), so nobody else's listener counts.
+    /// Whether this connection is at a port at which the subject listens. What is accepted belongs to the listener's
+    /// cgroup (`sk_clone`), so nobody else's listener counts.
     pub(super) fn is_inbound(&self, entry: &SocketEntry) -> bool {
         entry.state != SYN_SENT && self.ports.contains(&entry.local.port())
     }
@@ -121,8 +121,8 @@ fn cgroups(subject: &Subject) -> Result<BTreeSet<u64>> {
     Ok(found)
 }
 
-/// The cgroups directly below, with their ids: the inode numbers of the directories. None when the cgroup has just gone.
-fn children(cgroup: &Path) -> io::Result<Vec<(std::path::PathBuf, u64)>> {
+/// The cgroups directly below, with their ids: the inode numbers of the directories. None when it has just gone.
+fn children(cgroup: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
     let gone = |error: &io::Error| matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV));
     let entries = match fs::read_dir(cgroup) {
         Err(error) if gone(&error) => return Ok(Vec::new()),
@@ -143,8 +143,24 @@ fn children(cgroup: &Path) -> io::Result<Vec<(std::path::PathBuf, u64)>> {
 mod tests {
     use std::net::SocketAddr;
 
+    use enforcer_common::key::CgroupId;
+
     use super::*;
     use crate::sockets::Family;
+
+    #[test]
+    fn all_cgroups_below_are_the_subjects() {
+        let root = tempfile::tempdir().unwrap();
+        let deep = root.path().join("container/below");
+        fs::create_dir_all(&deep).unwrap();
+        fs::write(root.path().join("cgroup.procs"), "").unwrap();
+        let id = |path: &Path| fs::metadata(path).unwrap().ino();
+        let subject = Subject { cgroup: CgroupId::new(1), path: root.path().to_owned(), network: None };
+        let expected = BTreeSet::from([1, id(&deep), id(deep.parent().unwrap())]);
+        assert_eq!(cgroups(&subject).unwrap(), expected);
+        root.close().unwrap();
+        assert_eq!(cgroups(&subject).unwrap(), BTreeSet::from([1]), "it has gone");
+    }
 
     #[test]
     fn of_too_many_sockets_the_listeners_are_kept() {

@@ -43,9 +43,9 @@ pub struct Terminated {
     pub looked_at: usize,
 }
 
-/// Closes the connections of which `judge` says that they may not stay: the program's next call fails with ECONNABORTED, and
-/// a TCP peer gets a RST. Connections within the host are not looked at, nor those of other cgroups in the node's own network
-/// namespace. One that ends meanwhile counts as looked at only.
+/// Closes the connections of which `judge` says that they may not stay: the program's next call fails with ECONNABORTED,
+/// and a TCP peer gets a RST. Those over loopback are not looked at, nor those of other cgroups in the node's own
+/// network namespace. One that ends meanwhile counts as looked at only.
 pub fn terminate(
     subjects: &[Subject],
     maps: &StorageMaps<'_>,
@@ -118,9 +118,9 @@ fn close(subject: &Subject, entries: &[&SocketEntry], total: &mut Terminated) {
     }
 }
 
-/// Closes the connected socket of a packet that was denied, as its program would wait for an answer until its timer ends: with
-/// TCP whatever its addresses are, as NAT may have changed the packet's before a program at a cgroup met it. False when
-/// there is none.
+/// Closes the connected socket of a packet that was denied, as its program would wait for an answer until its timer
+/// ends. `local` and `remote` are the packet's; with TCP they may differ from the socket's, as NAT comes before the
+/// programs at a cgroup. False when there is no such socket.
 pub fn destroy_one(
     subject: &Subject,
     cookie: u64,

@@ -70,9 +70,7 @@ pub(super) fn bytes<T: Copy>(value: &T) -> &[u8] {
 /// Whoever listens here lets others listen at the same port.
 pub(super) fn listener_of(cgroup: &Path, address: &str) -> TcpListener {
     let address: SocketAddr = address.parse().unwrap();
-    let made = made_in(cgroup, family(address), SockType::Stream);
-    setsockopt(&made, sockopt::ReusePort, &true).unwrap();
-    bind(made.as_raw_fd(), &SockaddrStorage::from(address)).unwrap();
+    let made = bound(cgroup, address);
     listen(&made, Backlog::new(128).unwrap()).unwrap();
     made.into()
 }
@@ -86,17 +84,22 @@ pub(super) fn client_of(cgroup: &Path, address: SocketAddr) -> TcpStream {
 
 /// A connection from an address and port of choice, at which others may listen.
 pub(super) fn client_from(cgroup: &Path, from: SocketAddr, to: SocketAddr) -> TcpStream {
-    let made = made_in(cgroup, family(to), SockType::Stream);
-    setsockopt(&made, sockopt::ReusePort, &true).unwrap();
-    bind(made.as_raw_fd(), &SockaddrStorage::from(from)).unwrap();
+    let made = bound(cgroup, from);
     connect(made.as_raw_fd(), &SockaddrStorage::from(to)).unwrap();
     made.into()
 }
 
-/// A socket that asks for a connection and has no answer yet.
-pub(super) fn asking(cgroup: &Path, to: SocketAddr) -> TcpStream {
-    let made: TcpStream = made_in(cgroup, family(to), SockType::Stream).into();
+/// One that has no answer yet.
+pub(super) fn asking_from(cgroup: &Path, from: SocketAddr, to: SocketAddr) -> TcpStream {
+    let made: TcpStream = bound(cgroup, from).into();
     made.set_nonblocking(true).unwrap();
     assert_eq!(connect(made.as_raw_fd(), &SockaddrStorage::from(to)), Err(Errno::EINPROGRESS));
+    made
+}
+
+fn bound(cgroup: &Path, address: SocketAddr) -> OwnedFd {
+    let made = made_in(cgroup, family(address), SockType::Stream);
+    setsockopt(&made, sockopt::ReusePort, &true).unwrap();
+    bind(made.as_raw_fd(), &SockaddrStorage::from(address)).unwrap();
     made
 }
