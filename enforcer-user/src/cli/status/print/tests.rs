@@ -16,6 +16,37 @@ fn problem(severity: Severity, message: &str) -> Problem {
     }
 }
 
+fn workloads() -> Vec<WorkloadStatus> {
+    vec![WorkloadStatus {
+        namespace: "shop".to_owned(),
+        name: "cart".to_owned(),
+        cgroup: "/sys/fs/cgroup/apps/a-rather-long-name/cart".to_owned(),
+        enforcement: "audit".to_owned(),
+        outbound_policy: "REGISTRY_ONLY".to_owned(),
+        covered: true,
+        interfaces: vec!["veth1".to_owned()],
+        ..WorkloadStatus::default()
+    }]
+}
+
+fn interfaces() -> Vec<InterfaceStatus> {
+    vec![
+        InterfaceStatus {
+            name: "veth1".to_owned(),
+            side: "workload".to_owned(),
+            workload: Some("shop/cart".to_owned()),
+            order: "behind".to_owned(),
+            before: vec![ProgramStatus { id: 12, name: "cil_from_contai".to_owned() }],
+        },
+        InterfaceStatus {
+            name: "eth0".to_owned(),
+            side: "uplink".to_owned(),
+            order: "first".to_owned(),
+            ..InterfaceStatus::default()
+        },
+    ]
+}
+
 fn status() -> Status {
     Status {
         version: "0.1.0".to_owned(),
@@ -34,31 +65,8 @@ fn status() -> Status {
             stale_files: vec!["bad.yaml".to_owned()],
         }],
         attached: vec!["/sys/fs/cgroup/apps".to_owned()],
-        workloads: vec![WorkloadStatus {
-            namespace: "shop".to_owned(),
-            name: "cart".to_owned(),
-            cgroup: "/sys/fs/cgroup/apps/a-rather-long-name/cart".to_owned(),
-            enforcement: "audit".to_owned(),
-            outbound_policy: "REGISTRY_ONLY".to_owned(),
-            covered: true,
-            interfaces: vec!["veth1".to_owned()],
-            ..WorkloadStatus::default()
-        }],
-        interfaces: vec![
-            InterfaceStatus {
-                name: "veth1".to_owned(),
-                side: "workload".to_owned(),
-                workload: Some("shop/cart".to_owned()),
-                order: "behind".to_owned(),
-                before: vec![ProgramStatus { id: 12, name: "cil_from_contai".to_owned() }],
-            },
-            InterfaceStatus {
-                name: "eth0".to_owned(),
-                side: "uplink".to_owned(),
-                order: "first".to_owned(),
-                ..InterfaceStatus::default()
-            },
-        ],
+        workloads: workloads(),
+        interfaces: interfaces(),
         unattached_interfaces: vec![UnattachedInterface {
             name: "veth2".to_owned(),
             why: "No such device".to_owned(),
