@@ -30,7 +30,7 @@ use enforcer_core::registry::{Registry, build};
 use tokio::sync::{mpsc, watch};
 
 use crate::config::Config;
-use crate::dataplane::{Dataplane, InboundFlow, NodeSettings};
+use crate::dataplane::{Dataplane, NodeSettings};
 use crate::identity::{Identified, Roster};
 use crate::network::Network;
 use crate::sources::Snapshot;
@@ -38,16 +38,10 @@ use crate::status::canary::CanaryStatus;
 use crate::status::terminated::TerminatedStatus;
 use crate::status::updates::{Outcome, Updates};
 
-pub use event::{Event, Question};
+pub use event::{Census, Event, QUEUE, Question};
 pub use hosts::HostNames;
 pub use publish::Applied;
 pub use rules::RuleNames;
-
-/// Events waiting for the controller; senders wait when it is full.
-pub const QUEUE: usize = 64;
-
-/// Tells which connections others have made to the workloads.
-pub type Census = Box<dyn Fn(&Roster, &Network) -> Vec<InboundFlow> + Send + Sync>;
 
 /// What one source has told.
 #[derive(Clone, Debug)]

@@ -1,15 +1,23 @@
-//! What can wake the controller.
+//! What the controller is told and asked.
 
+use anyhow::Result;
 use enforcer_core::flow::Denied;
 use enforcer_core::policy::explain::Explanation;
 use enforcer_core::suggest::Suggestions;
 use tokio::sync::oneshot;
 
+use crate::dataplane::InboundFlow;
 use crate::identity::Roster;
 use crate::network::Network;
 use crate::sources::Snapshot;
 use crate::status::canary::CanaryStatus;
 use crate::status::terminated::LastTermination;
+
+/// Events waiting for the controller; senders wait when it is full.
+pub const QUEUE: usize = 64;
+
+/// Tells which connections others have made to the workloads.
+pub type Census = Box<dyn Fn(&Roster, &Network) -> Vec<InboundFlow> + Send + Sync>;
 
 /// A question to the controller, answered between two updates.
 #[derive(Debug)]

@@ -10,12 +10,13 @@ use enforcer_common::id::RuleId;
 use enforcer_common::key::CgroupId;
 use enforcer_common::mode::Enforcement;
 use enforcer_common::verdict::Workload;
-use enforcer_core::flow::Denied;
 use enforcer_core::flow::FlowWorkload;
 use enforcer_core::name::{Labels, Namespace};
 use enforcer_core::policy::budget::Limits;
 use enforcer_core::policy::{DirectEndpoints, NodePolicy};
 use enforcer_core::registry::parse;
+
+use enforcer_core::flow::Denied;
 use tokio::sync::oneshot;
 
 use super::*;

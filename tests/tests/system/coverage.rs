@@ -1,8 +1,12 @@
 //! What the agent says of how far it sees, and that it looks whether it does.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use enforcer_tests::node::{Node, OUTSIDE, decisions};
 use enforcer_tests::world::{Spot, finish};
 use serde_json::{Value, json};
@@ -90,5 +94,48 @@ fn a_canary_sings_by_its_exit_code() -> Result<()> {
         let sung = node.world().enforcer(&["canary", &cgroup.to_string_lossy()])?;
         assert_eq!((sung.code, &*sung.stdout, &*sung.stderr), (expected, "", ""), "{who}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_canary_that_was_left_behind_goes_with_detach() -> Result<()> {
+    let mut node = Node::new().workload("web", "curl").start()?;
+    node.kill_agent()?;
+    let left = node.cgroup("curl").join("enforcer-canary");
+    fs::create_dir(&left).context("leaving a canary's cgroup behind")?;
+    assert_eq!(node.detach()?.code, Some(0));
+    assert!(!left.exists(), "{} is there still", left.display());
+    Ok(())
+}
+
+#[test]
+fn programs_that_notice_nothing_are_noticed() -> Result<()> {
+    let node = Node::new().workload("web", "curl").start()?;
+    let id = fs::metadata(node.cgroup("curl"))?.ino();
+    let pin = node.world().pins().into_iter().find(|pin| pin.ends_with(&format!("{id}/enforcer_conn4")));
+    let pin = pin.with_context(|| format!("no link of {id}: {:?}", node.world().pins()))?;
+    let mut remove = node.world().command(Path::new("rm"), Spot::default())?;
+    remove.arg(node.world().pin_dir().join(pin));
+    assert_eq!(finish(&mut remove)?.code, Some(0));
+    // The next one is due within a minute.
+    let begun = Instant::now();
+    let told = loop {
+        let status = node.status()?;
+        let reasons = status["not_ready"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if let Some(reason) = reasons.first() {
+            break reason.as_str().unwrap_or_default().to_owned();
+        }
+        ensure!(begun.elapsed() < Duration::from_secs(75), "nobody has noticed: {:#}", status["canary"]);
+        sleep(Duration::from_millis(500));
+    };
+    let curl = node.cgroup("curl");
+    assert_eq!(
+        told,
+        format!(
+            "a process below {} asked for 192.0.2.1:9/udp, which is to be denied (not_registered), and was not denied: look for \
+             other programs with `enforcer doctor`, and start the agent again",
+            curl.display()
+        )
+    );
     Ok(())
 }

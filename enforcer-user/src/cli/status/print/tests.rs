@@ -16,19 +16,6 @@ fn problem(severity: Severity, message: &str) -> Problem {
     }
 }
 
-fn workloads() -> Vec<WorkloadStatus> {
-    vec![WorkloadStatus {
-        namespace: "shop".to_owned(),
-        name: "cart".to_owned(),
-        cgroup: "/sys/fs/cgroup/apps/a-rather-long-name/cart".to_owned(),
-        enforcement: "audit".to_owned(),
-        outbound_policy: "REGISTRY_ONLY".to_owned(),
-        covered: true,
-        interfaces: vec!["veth1".to_owned()],
-        ..WorkloadStatus::default()
-    }]
-}
-
 fn interfaces() -> Vec<InterfaceStatus> {
     vec![
         InterfaceStatus {
@@ -65,7 +52,16 @@ fn status() -> Status {
             stale_files: vec!["bad.yaml".to_owned()],
         }],
         attached: vec!["/sys/fs/cgroup/apps".to_owned()],
-        workloads: workloads(),
+        workloads: vec![WorkloadStatus {
+            namespace: "shop".to_owned(),
+            name: "cart".to_owned(),
+            cgroup: "/sys/fs/cgroup/apps/a-rather-long-name/cart".to_owned(),
+            enforcement: "audit".to_owned(),
+            outbound_policy: "REGISTRY_ONLY".to_owned(),
+            covered: true,
+            interfaces: vec!["veth1".to_owned()],
+            ..WorkloadStatus::default()
+        }],
         interfaces: interfaces(),
         unattached_interfaces: vec![UnattachedInterface {
             name: "veth2".to_owned(),
