@@ -79,6 +79,9 @@ pub const HAS_MPTCP_HELPER: &str = "HAS_MPTCP_HELPER";
 /// verifier takes the counting out.
 pub const COUNTS_LOOKUPS: &str = "COUNTS_LOOKUPS";
 
+/// Another: 1 where the kernel tells programs of packets the network namespace of a packet's socket.
+pub const TELLS_NAMESPACE: &str = "TELLS_NAMESPACE";
+
 /// A cgroup program: its symbol in the kernel object, and the kernel's number of its attach point.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CgroupProgram {

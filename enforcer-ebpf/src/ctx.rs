@@ -38,6 +38,17 @@ pub fn has_mptcp_helper() -> bool {
     unsafe { read_volatile(&raw const HAS_MPTCP_HELPER) == 1 }
 }
 
+/// Written by the loader: 1 where programs of packets have `bpf_get_netns_cookie` (6.15).
+#[unsafe(no_mangle)]
+static TELLS_NAMESPACE: u8 = 0;
+
+/// Whether a packet tells the network namespace of its socket.
+#[inline(always)]
+pub fn tells_namespace() -> bool {
+    // SAFETY: as above.
+    unsafe { read_volatile(&raw const TELLS_NAMESPACE) == 1 }
+}
+
 /// The two address families of `bpf_sock_addr`: which of its fields hold the address.
 pub trait Family {
     /// Reads the destination.

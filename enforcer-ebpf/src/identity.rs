@@ -116,7 +116,24 @@ pub fn sender(skb: Skb, hook: Hook) -> Sender {
         Ok(Some(who)) if who.workload().is_covered() => Sender::Elsewhere,
         Ok(Some(who)) if !who.workload().is_root() => Sender::Known(who),
         Ok(None) if matches!(hook, Hook::Uplink) => Sender::Elsewhere,
+        Ok(_) if matches!(hook, Hook::Packet) && ctx::tells_namespace() => of_namespace(skb),
         Ok(_) => Sender::Unknown,
+    }
+}
+
+/// A socket without an identity may be that of a mesh proxy that works in a workload's network namespace.
+#[inline(always)]
+fn of_namespace(skb: Skb) -> Sender {
+    let found = match places::of_namespace(skb.namespace()) {
+        Ok(Some(place)) if place.has_proxy => proxy(place),
+        Ok(_) => Ok(None),
+        Err(TableFault) => Err(TableFault),
+    };
+    match found {
+        Ok(Some(who)) if who.workload().is_covered() => Sender::Elsewhere,
+        Ok(Some(who)) => Sender::Known(who),
+        Ok(None) => Sender::Unknown,
+        Err(TableFault) => Sender::Fault,
     }
 }
 

@@ -10,7 +10,7 @@ use enforcer_common::packet::Packet;
 use crate::ctx::skb::Skb;
 use crate::established::{self, ETHERNET};
 use crate::sent::{self, Sent};
-use crate::{arrived, refuse};
+use crate::{arrived, ctx, refuse};
 
 /// The next program looks (`TCX_NEXT`, `TC_ACT_UNSPEC`).
 const NEXT: i32 = -1;
@@ -27,7 +27,10 @@ pub fn enforcer_tc_in(ctx: TcContext) -> i32 {
     let mut packet = Packet::EMPTY;
     match sent::judge(skb, Hook::Interface, &mut packet) {
         Sent::Passes => NEXT,
-        Sent::Denied { workload, reason } => refuse::refuse(skb, workload, reason, &packet).unwrap_or(DROP),
+        Sent::Denied { workload, reason } => {
+            ctx::forget(&mut packet);
+            refuse::refuse(skb, workload, reason, &packet).unwrap_or(DROP)
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod answer;
 mod coverage;
+mod event;
 mod hosts;
 mod order;
 mod place;
@@ -21,74 +22,26 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use enforcer_common::key::CgroupId;
 use enforcer_common::mode::Switch;
-use enforcer_core::flow::Denied;
 use enforcer_core::policy::compile::Compiler;
-use enforcer_core::policy::explain::Explanation;
 use enforcer_core::policy::image::{Image, MapOp};
 use enforcer_core::policy::{Settings, WorkloadSpec};
 use enforcer_core::problem::Problem;
 use enforcer_core::registry::{Registry, build};
-use enforcer_core::suggest::Suggestions;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::config::Config;
-use crate::dataplane::{Dataplane, InboundFlow, NodeSettings};
+use crate::dataplane::{Dataplane, NodeSettings};
 use crate::identity::{Identified, Roster};
 use crate::network::Network;
 use crate::sources::Snapshot;
 use crate::status::canary::CanaryStatus;
-use crate::status::terminated::{LastTermination, TerminatedStatus};
+use crate::status::terminated::TerminatedStatus;
 use crate::status::updates::{Outcome, Updates};
 
+pub use event::{Census, Event, QUEUE, Question};
 pub use hosts::HostNames;
 pub use publish::Applied;
 pub use rules::RuleNames;
-
-/// Events waiting for the controller; senders wait when it is full.
-pub const QUEUE: usize = 64;
-
-/// Tells which connections others have made to the workloads.
-pub type Census = Box<dyn Fn(&Roster, &Network) -> Vec<InboundFlow> + Send + Sync>;
-
-/// A question to the controller, answered between two updates.
-#[derive(Debug)]
-pub enum Question {
-    /// Why may this workload (as typed) reach this destination (as typed)?
-    Explain {
-        /// The workload.
-        workload: String,
-        /// The destination.
-        destination: String,
-        /// The answer, or what is wrong with the question.
-        reply: oneshot::Sender<Result<Explanation, String>>,
-    },
-    /// Which ServiceEntries do these denied flows lack?
-    Suggest {
-        /// What was denied.
-        denied: Vec<Denied>,
-        /// The answer, or why there is none.
-        reply: oneshot::Sender<Result<Suggestions, String>>,
-    },
-}
-
-/// Everything that can wake the controller.
-#[derive(Debug)]
-pub enum Event {
-    /// A source has changed.
-    Source(Snapshot),
-    /// Somebody asks.
-    Question(Question),
-    /// Workloads came or went, or where they are in the network.
-    Roster(Roster, Network),
-    /// Something has happened to interfaces.
-    Links,
-    /// Canaries were sent.
-    Canary(CanaryStatus),
-    /// Existing connections were held against the registry.
-    Terminated(LastTermination),
-    /// Time to look what can be reaped.
-    Tick,
-}
 
 /// What one source has told.
 #[derive(Clone, Debug)]

@@ -6,6 +6,7 @@
 mod addresses;
 mod cgroups;
 mod features;
+mod interfaces;
 mod kernel;
 mod look;
 mod mounts;
@@ -32,7 +33,7 @@ pub enum Outcome {
 /// One check. The field names are stable.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Check {
-    /// `kernel`, `features`, `privileges`, `mounts`, `cgroups`, `neighbours`, `addresses`, `pins`.
+    /// `kernel`, `features`, `privileges`, `mounts`, `cgroups`, `neighbours`, `interfaces`, `addresses`, `pins`.
     pub area: &'static str,
     /// What was looked at.
     pub check: String,
@@ -71,6 +72,7 @@ pub fn examine(request: &Request) -> Report {
         mounts::checks(&look::mounts(request)),
         cgroups::checks(&look::cgroups(request)),
         neighbours::checks(&look::neighbours(request)),
+        interfaces::checks(&look::interfaces(request)),
         addresses::checks(&look::addresses()),
         pins::checks(&look::pins(request)),
     ]

@@ -182,10 +182,10 @@ impl World {
         let cgroup = self.make_cgroup(&format!("{PODS}/{name}"))?;
         let held = Held::start(self, Some(&cgroup), &["pod"])?;
         let pod = Pod { number, pid: held.0.id(), cgroup };
-        let begun = begin(&pod)?;
+        let result = begin(&pod)?;
         self.connect(&pod).with_context(|| format!("connecting the pod {name}"))?;
         pods.borrow_mut().insert(name.to_owned(), (pod.clone(), held));
-        Ok((pod, begun))
+        Ok((pod, result))
     }
 
     fn connect(&self, pod: &Pod) -> Result<()> {
@@ -235,10 +235,19 @@ impl World {
 
     /// Drops all that a pod sends, at the host side of its veth pair, until the wall is dropped.
     pub fn wall(&self, name: &str) -> Result<Wall> {
+        self.wall_at(name, false)
+    }
+
+    /// The same, before every other program that is there.
+    pub fn wall_before_all(&self, name: &str) -> Result<Wall> {
+        self.wall_at(name, true)
+    }
+
+    fn wall_at(&self, name: &str, first: bool) -> Result<Wall> {
         let (here, interface) = (self.network()?, self.pod(name)?.interface());
         within(&here, || {
             let index = if_nametoindex(&*interface).with_context(|| format!("finding {interface}"))?;
-            sys::wall(index).context("dropping all that a pod sends")
+            sys::wall(index, first).context("dropping all that a pod sends")
         })
     }
 

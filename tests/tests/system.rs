@@ -9,6 +9,8 @@ mod agree;
 mod audit;
 #[path = "system/change.rs"]
 mod change;
+#[path = "system/coverage.rs"]
+mod coverage;
 #[path = "system/enforce.rs"]
 mod enforce;
 #[path = "system/flood.rs"]
@@ -23,6 +25,8 @@ mod outlive;
 mod refuse;
 #[path = "system/sockets.rs"]
 mod sockets;
+#[path = "system/terminate.rs"]
+mod terminate;
 #[path = "system/tools.rs"]
 mod tools;
 #[path = "system/vip.rs"]

@@ -5,12 +5,12 @@ use core::ptr::{NonNull, addr_of, read_volatile};
 use aya_ebpf::bindings::{__sk_buff, bpf_sock};
 use aya_ebpf::helpers::bpf_get_socket_cookie;
 use aya_ebpf::helpers::generated::{
-    bpf_csum_diff, bpf_redirect, bpf_sk_fullsock, bpf_skb_ancestor_cgroup_id, bpf_skb_cgroup_id,
-    bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_store_bytes,
+    bpf_csum_diff, bpf_get_netns_cookie, bpf_redirect, bpf_sk_fullsock, bpf_skb_ancestor_cgroup_id,
+    bpf_skb_cgroup_id, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_store_bytes,
 };
 use aya_ebpf::programs::{SkBuffContext, TcContext};
 use enforcer_common::addr::Protocol;
-use enforcer_common::key::CgroupId;
+use enforcer_common::key::{CgroupId, NetnsCookie};
 use enforcer_common::packet::Frame;
 
 use crate::ctx::forgotten;
@@ -74,6 +74,13 @@ impl Skb {
     pub fn ancestor_cgroup(self, level: u64) -> CgroupId {
         // SAFETY: as above.
         CgroupId::new(unsafe { bpf_skb_ancestor_cgroup_id(self.raw, level as i32) })
+    }
+
+    /// The network namespace of its socket. Only where [`crate::ctx::tells_namespace`].
+    #[inline(always)]
+    pub fn namespace(&self) -> NetnsCookie {
+        // SAFETY: the helper takes the context pointer of a packet program.
+        NetnsCookie::new(unsafe { bpf_get_netns_cookie(self.raw.cast()) })
     }
 
     /// Its socket, if that is a whole one: not a connection that is being made or has ended.

@@ -194,3 +194,78 @@ impl Proxies {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+    use std::path::{Path, PathBuf};
+
+    use enforcer_core::name::{Labels, Namespace};
+
+    use super::*;
+    use crate::config::StaticWorkload;
+    use crate::identity::{Cgroup, Identified};
+
+    fn cgroup(path: &Path) -> Cgroup {
+        std::fs::create_dir_all(path).unwrap();
+        let directory = std::fs::metadata(path).unwrap();
+        let id = CgroupId::new(directory.ino());
+        Cgroup { id, level: 1, path: path.to_path_buf() }
+    }
+
+    fn identified(cgroup: Cgroup, mesh: Option<Mesh>, proxy: Option<Cgroup>) -> Identified {
+        let workload = StaticWorkload {
+            cgroup: cgroup.path.clone(),
+            namespace: Namespace::new("web"),
+            name: "curl".to_owned(),
+            labels: Labels::new(),
+            enforcement: None,
+            interfaces: Vec::new(),
+            addresses: BTreeSet::new(),
+            mesh,
+        };
+        Identified { workload, cgroup: Some(cgroup), proxy }
+    }
+
+    /// Whom a socket of the cgroup `of` is taken for, in the network of `subject`.
+    fn taken_for(roster: &Roster, subject: CgroupId, of: Option<CgroupId>) -> CgroupId {
+        let subject = Subject { cgroup: subject, path: PathBuf::new(), network: None };
+        let end = SocketAddr::from(([192, 0, 2, 1], 1));
+        let connection = Connection {
+            protocol: Protocol::TCP,
+            local: end,
+            remote: end,
+            asked: None,
+            is_inbound: false,
+            is_certain: true,
+            cookie: 1,
+            cgroup: of,
+        };
+        Proxies::of(roster).identity(&subject, &connection)
+    }
+
+    #[test]
+    fn what_a_mesh_proxy_has_begun_is_judged_as_the_proxys() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |path: &str| cgroup(&root.path().join(path));
+        let (pod, app, sidecar) = (at("pod"), at("pod/app"), at("pod/proxy"));
+        let below = at("pod/proxy/worker");
+        let (ambient, own, ztunnel) = (at("ambient"), at("ambient/app"), at("ztunnel"));
+        let mesh = Mesh::Sidecar { proxy: sidecar.path.clone() };
+        let workloads = vec![
+            identified(pod.clone(), Some(mesh), Some(sidecar.clone())),
+            identified(ambient.clone(), Some(Mesh::Ambient), None),
+        ];
+        let roster = Roster { workloads, ..Roster::default() };
+        for (subject, of, expected) in [
+            (&pod, Some(&app), pod.id),
+            (&pod, Some(&sidecar), sidecar.id),
+            (&pod, Some(&below), sidecar.id),
+            (&pod, None, pod.id),
+            (&ambient, Some(&own), ambient.id),
+            (&ambient, Some(&ztunnel), ambient.id.of_proxy()),
+        ] {
+            assert_eq!(taken_for(&roster, subject.id, of.map(|of| of.id)), expected, "{of:?} in {subject:?}");
+        }
+    }
+}

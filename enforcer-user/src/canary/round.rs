@@ -14,6 +14,7 @@ use enforcer_common::mode::Enforcement;
 use enforcer_common::verdict::Verdict;
 use tokio::process::Command;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Interval;
 
 use super::{Cage, DESTINATION, Met};
 use crate::controller::{Applied, Event};
@@ -21,7 +22,7 @@ use crate::dataplane::counters::Counters;
 use crate::dataplane::judge::Judge;
 use crate::status::canary::{CanaryPlace, CanaryStatus};
 
-/// How often.
+/// How often; besides whenever programs are attached somewhere else.
 const EVERY: Duration = Duration::from_mins(1);
 /// How long a canary may take.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -38,17 +39,18 @@ enum Found {
 
 /// Sends them for ever, while anything is enforced, and tells the controller.
 pub async fn watch(
-    applied: watch::Receiver<Arc<Applied>>,
+    mut applied: watch::Receiver<Arc<Applied>>,
     judge: Judge,
     counters: Counters,
     events: mpsc::Sender<Event>,
 ) -> Result<()> {
     let mut status = CanaryStatus::default();
+    let mut last = Vec::new();
     let mut interval = tokio::time::interval(EVERY);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        interval.tick().await;
-        let roots = applied.borrow().status.attached.clone();
+        let roots = until_due(&mut interval, &mut applied, &last).await?;
+        last.clone_from(&roots);
         let is_off = judge.switch()?.now == Enforcement::Off || roots.is_empty();
         if is_off && status.places.is_empty() {
             continue;
@@ -66,6 +68,24 @@ pub async fn watch(
             }
         }
         events.send(Event::Canary(status.clone())).await.ok().context("the controller is gone")?;
+    }
+}
+
+/// Waits until it is time, or until programs are attached to others than `last`. Returns to which.
+async fn until_due(
+    interval: &mut Interval,
+    applied: &mut watch::Receiver<Arc<Applied>>,
+    last: &[String],
+) -> Result<Vec<String>> {
+    loop {
+        let is_time = tokio::select! {
+            _ = interval.tick() => true,
+            changed = applied.changed() => changed.map(|()| false).context("the controller is gone")?,
+        };
+        let roots = applied.borrow_and_update().status.attached.clone();
+        if is_time || roots != last {
+            return Ok(roots);
+        }
     }
 }
 

@@ -16,6 +16,9 @@ use enforcer_core::policy::budget::Limits;
 use enforcer_core::policy::{DirectEndpoints, NodePolicy};
 use enforcer_core::registry::parse;
 
+use enforcer_core::flow::Denied;
+use tokio::sync::oneshot;
+
 use super::*;
 use crate::config::{PolicyConfig, RegistryConfig, RegistrySource, StaticWorkload};
 use crate::dataplane::fake::Fake;

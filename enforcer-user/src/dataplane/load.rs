@@ -9,7 +9,7 @@ use aya::{Btf, Ebpf, EbpfLoader};
 use enforcer_common::limits::{EVENTS_BYTES, HEADROOM};
 use enforcer_common::names::{
     CGROUP_PROGRAMS, COUNTS_LOOKUPS, CgroupProgram, HAS_MPTCP_HELPER, INTERFACE_PROGRAMS, InterfaceProgram,
-    MEMORY, map,
+    MEMORY, TELLS_NAMESPACE, map,
 };
 use enforcer_core::policy::budget::Limits;
 
@@ -108,6 +108,8 @@ fn load_programs(pins: &Pins, limits: &Limits, counts_lookups: bool) -> Result<P
     loader.override_global(HAS_MPTCP_HELPER, &has_mptcp_helper, true);
     let counts_lookups = u8::from(counts_lookups);
     loader.override_global(COUNTS_LOOKUPS, &counts_lookups, true);
+    let tells_namespace = u8::from(probe::tells_namespace());
+    loader.override_global(TELLS_NAMESPACE, &tells_namespace, true);
     let mut ebpf = loader.load(OBJECT).context("cannot create the eBPF maps")?;
     let cgroup = CGROUP_PROGRAMS
         .iter()

@@ -44,6 +44,12 @@ pub fn has_mptcp_helper() -> bool {
     is_helper_supported(ProgramType::CgroupSockAddr, BpfHelper::BPF_FUNC_skc_to_mptcp_sock).unwrap_or(false)
 }
 
+/// Whether the packets of a socket tell its network namespace (6.15). What cannot be told is taken for no: those of a mesh proxy from
+/// elsewhere, below `--cgroup`, then have no identity.
+pub fn tells_namespace() -> bool {
+    is_helper_supported(ProgramType::CgroupSkb, BpfHelper::BPF_FUNC_get_netns_cookie).unwrap_or(false)
+}
+
 /// As `uname -r` says it; empty when nobody tells.
 pub fn kernel_release() -> String {
     std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()

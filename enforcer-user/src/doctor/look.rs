@@ -25,6 +25,9 @@ use crate::mountinfo::{self, Mount};
 use crate::{clock, identity};
 
 mod gzip;
+mod interfaces;
+
+pub(super) use interfaces::interfaces;
 
 /// The content of a file, without space at its ends.
 fn text(path: &str) -> Option<String> {

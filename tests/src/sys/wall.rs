@@ -8,6 +8,7 @@ const BPF_LINK_CREATE: libc::c_int = 28;
 const BPF_LINK_DETACH: libc::c_int = 34;
 const BPF_PROG_TYPE_SCHED_CLS: u32 = 3;
 const BPF_TCX_INGRESS: u32 = 46;
+const BPF_F_BEFORE: u32 = 8;
 /// `r0 = TC_ACT_SHOT; exit`.
 const DROP: [u64; 2] = [0x0000_0002_0000_00b7, 0x0000_0000_0000_0095];
 const LICENSE: &std::ffi::CStr = c"Apache-2.0";
@@ -45,8 +46,8 @@ impl Drop for Wall {
     }
 }
 
-/// Attaches the program to an interface of this thread's network namespace.
-pub(crate) fn wall(interface: u32) -> io::Result<Wall> {
+/// Attaches the program to an interface of this thread's network namespace: behind all others, or before them.
+pub(crate) fn wall(interface: u32, first: bool) -> io::Result<Wall> {
     let program = bpf(
         BPF_PROG_LOAD,
         &ProgLoad {
@@ -57,8 +58,8 @@ pub(crate) fn wall(interface: u32) -> io::Result<Wall> {
         },
     )?;
     let prog_fd = u32::try_from(program.as_raw_fd()).map_err(io::Error::other)?;
-    let attach_type = BPF_TCX_INGRESS;
-    bpf(BPF_LINK_CREATE, &LinkCreate { prog_fd, target_ifindex: interface, attach_type, flags: 0 }).map(Wall)
+    let (attach_type, flags) = (BPF_TCX_INGRESS, if first { BPF_F_BEFORE } else { 0 });
+    bpf(BPF_LINK_CREATE, &LinkCreate { prog_fd, target_ifindex: interface, attach_type, flags }).map(Wall)
 }
 
 fn bpf<T>(command: libc::c_int, attributes: &T) -> io::Result<OwnedFd> {

@@ -11,8 +11,8 @@ use enforcer_tests::node::Node;
 use enforcer_tests::world::{Spot, finish};
 use serde_json::Value;
 
-/// The maps of what is known of pods.
-const MAPS: [&str; 4] = ["INTERFACES", "NAMESPACES", "ADDRESSES", "WORKLOADS"];
+/// The maps of where pods are.
+const MAPS: [&str; 3] = ["INTERFACES", "NAMESPACES", "ADDRESSES"];
 /// How long the agent may take to hear that pods are gone.
 const SOON: Duration = Duration::from_secs(5);
 /// How much more memory is none: what an allocator keeps.
@@ -69,8 +69,8 @@ impl Footprint {
         let now = Self::of(node)?;
         println!("before {self:?}\nafter  {now:?}");
         anyhow::ensure!(self.same(&now), "left over: before {self:?}, now {now:?}\n{}", node.log());
-        // Both ends of the two steady pods.
-        anyhow::ensure!(now.entries["INTERFACES"] == 2, "{now:?}");
+        // The two steady pods.
+        anyhow::ensure!(now.entries["INTERFACES"] == 2 && now.interfaces.len() == 4, "{now:?}");
         anyhow::ensure!(now.resident < self.resident + KIBIBYTES, "the agent grows: {self:?}, {now:?}");
         Ok(())
     }

@@ -1,11 +1,15 @@
 //! A sidecar in the pod.
 
+use std::time::Duration;
+
 use anyhow::Result;
+use enforcer_tests::cgroup;
 use enforcer_tests::marker::Marker;
 use enforcer_tests::node::{Node, decisions};
 use enforcer_tests::probe::Probe;
+use enforcer_tests::world::Spot;
 
-use crate::{Mesh, OF_PROXY};
+use crate::{Mesh, OF_PROXY, REGISTRY};
 
 fn strict() -> Result<Mesh> {
     Mesh::sidecar(Node::new().flag("--direct-endpoints", "none"))
@@ -130,10 +134,33 @@ fn the_sidecars_connections_end_in_peace() -> Result<()> {
         assert!(sidecar.ask("on one receive")?["said"].is_string());
         sidecar.ask("on one close")?;
     }
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    std::thread::sleep(Duration::from_millis(500));
     let status = mesh.node.status()?;
     for reason in ["not_registered", "no_flow"] {
         assert_eq!(decisions(&status, reason), (0, 0), "{reason}: {:#}", status["denials"]);
+    }
+    Ok(())
+}
+
+/// Its container starts after the pod, and again later: the cgroup has the same name and is another one.
+#[test]
+fn a_sidecar_that_comes_later_is_known_soon() -> Result<()> {
+    let fields = "namespace=web,name=app,mesh=sidecar,mesh-proxy=istio-proxy";
+    let node = Node::new().pods().registry(REGISTRY).workload_with("app", fields).start()?;
+    let pod = node.world().pod("app")?;
+    let network = pod.network();
+    for _ in 0..2 {
+        let cgroup = node.world().make_cgroup("pods/app/istio-proxy")?;
+        let spot = Spot { cgroup: Some(&cgroup), network: Some(&network), nobody: false };
+        node.add_probe("sidecar", Probe::start_at(node.world(), spot)?);
+        node.expect_within(
+            Duration::from_secs(5),
+            "sidecar",
+            &[("tcp 10.250.0.21:15008", "reached 10.250.0.21:15008"), ("tcp 203.0.113.7:443", "EPERM")],
+        );
+        node.expect("app", &[("tcp 10.250.0.21:15008", "EPERM")]);
+        // The one before goes with its processes.
+        cgroup::remove(&cgroup)?;
     }
     Ok(())
 }

@@ -28,7 +28,8 @@ fn ten_thousand_denials_are_all_counted_and_few_are_told() -> Result<()> {
     let suppressed = status["events_suppressed"].as_u64().unwrap_or(0);
     let told = 10_000 - suppressed;
     println!("10,000 denials within {seconds} s: {told} told, {suppressed} suppressed");
-    assert!((100..=100 * (seconds + 1)).contains(&told), "{told} events told within {seconds} s");
+    // The agent's own canary may have had one.
+    assert!((99..=100 * (seconds + 1)).contains(&told), "{told} events told within {seconds} s");
     let of = |name: &str| {
         status["workloads"].as_array().and_then(|all| all.iter().find(|one| one["name"] == name).cloned())
     };

@@ -73,6 +73,10 @@ fn missing_interfaces(status: &Status) -> Vec<(&'static str, String)> {
     if !status.unreadable_interfaces.is_empty() {
         lines.push(("not at", format!("{}: no Ethernet", status.unreadable_interfaces.join(", "))));
     }
+    let skipped = status.canary.places.iter().filter(|place| place.result == "skipped");
+    lines.extend(skipped.map(|place| {
+        ("no canary", format!("{}: {}", place.cgroup, place.why.as_deref().unwrap_or_default()))
+    }));
     if !status.unknown_interfaces.is_empty() {
         lines.push(("unknown", format!("the workloads behind {}", status.unknown_interfaces.join(", "))));
     }

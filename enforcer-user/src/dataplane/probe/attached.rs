@@ -10,16 +10,19 @@ use aya::programs::loaded_programs;
 use crate::dataplane::probe::{plain, told};
 use crate::dataplane::sys;
 
-/// A program at a hook of a cgroup.
+/// A program at a hook of a cgroup or an interface.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct AttachedProgram {
-    /// `connect4`.
+    /// `connect4`, `TCX ingress`.
     pub hook: &'static str,
     /// As `bpftool prog show id` takes it.
     pub id: u32,
     /// Up to fifteen characters; empty when it has none.
     pub name: String,
 }
+
+/// `enum bpf_attach_type` of TCX.
+const TCX_HOOKS: &[(u32, &str)] = &[(46, "TCX ingress"), (47, "TCX egress")];
 
 /// `enum bpf_attach_type` of everything on a cgroup that has to do with the network.
 const HOOKS: &[(u32, &str)] = &[
@@ -74,6 +77,25 @@ pub fn attached(path: &Path, names: &BTreeMap<u32, String>) -> Result<Vec<Attach
         };
         let name = |id: &u32| names.get(id).cloned().unwrap_or_default();
         found.extend(ids.iter().map(|id| AttachedProgram { hook, id: *id, name: name(id) }));
+    }
+    Ok(found)
+}
+
+/// What is attached to an interface, in the order in which it runs at each hook; nothing where there is no TCX.
+pub fn on_interface(index: u32, names: &BTreeMap<u32, String>) -> Result<Vec<AttachedProgram>, String> {
+    let mut found = Vec::new();
+    for (attach_type, hook) in TCX_HOOKS {
+        let attached = match sys::attached_to_interface(index, *attach_type) {
+            Ok(attached) => attached,
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => continue,
+            Err(error) => return Err(plain(&error)),
+        };
+        let name = |id: u32| names.get(&id).cloned().unwrap_or_default();
+        found.extend(attached.iter().map(|it| AttachedProgram {
+            hook,
+            id: it.program,
+            name: name(it.program),
+        }));
     }
     Ok(found)
 }

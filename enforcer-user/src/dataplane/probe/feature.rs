@@ -66,6 +66,11 @@ pub fn features() -> Vec<Feature> {
     hooks.chain(links()).chain(maps()).chain(helpers()).collect()
 }
 
+/// Whether programs can be attached to interfaces by TCX links, or why that cannot be told.
+pub fn has_tcx() -> Result<bool, String> {
+    links_to(SCHED_CLS, 0, TCX_INGRESS)
+}
+
 fn links() -> [Feature; 2] {
     [
         Feature {
@@ -80,7 +85,7 @@ fn links() -> [Feature; 2] {
             fallback: Some(
                 "TC programs are attached by clsact: by filters that others can put theirs before",
             ),
-            supported: links_to(SCHED_CLS, 0, TCX_INGRESS),
+            supported: has_tcx(),
         },
     ]
 }

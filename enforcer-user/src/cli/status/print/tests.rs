@@ -16,6 +16,24 @@ fn problem(severity: Severity, message: &str) -> Problem {
     }
 }
 
+fn interfaces() -> Vec<InterfaceStatus> {
+    vec![
+        InterfaceStatus {
+            name: "veth1".to_owned(),
+            side: "workload".to_owned(),
+            workload: Some("shop/cart".to_owned()),
+            order: "behind".to_owned(),
+            before: vec![ProgramStatus { id: 12, name: "cil_from_contai".to_owned() }],
+        },
+        InterfaceStatus {
+            name: "eth0".to_owned(),
+            side: "uplink".to_owned(),
+            order: "first".to_owned(),
+            ..InterfaceStatus::default()
+        },
+    ]
+}
+
 fn status() -> Status {
     Status {
         version: "0.1.0".to_owned(),
@@ -44,21 +62,7 @@ fn status() -> Status {
             interfaces: vec!["veth1".to_owned()],
             ..WorkloadStatus::default()
         }],
-        interfaces: vec![
-            InterfaceStatus {
-                name: "veth1".to_owned(),
-                side: "workload".to_owned(),
-                workload: Some("shop/cart".to_owned()),
-                order: "behind".to_owned(),
-                before: vec![ProgramStatus { id: 12, name: "cil_from_contai".to_owned() }],
-            },
-            InterfaceStatus {
-                name: "eth0".to_owned(),
-                side: "uplink".to_owned(),
-                order: "first".to_owned(),
-                ..InterfaceStatus::default()
-            },
-        ],
+        interfaces: interfaces(),
         unattached_interfaces: vec![UnattachedInterface {
             name: "veth2".to_owned(),
             why: "No such device".to_owned(),
