@@ -78,7 +78,8 @@ fn all(args: &Args) -> Result<(Count, Option<Stop>)> {
 
 /// Whether all of the suite `bypass` runs.
 fn measures_bypasses(args: &Args) -> bool {
-    args.passed_on.is_empty() && (args.suites.is_empty() || args.suites.iter().any(|suite| suite == bypass::SUITE))
+    args.passed_on.is_empty()
+        && (args.suites.is_empty() || args.suites.iter().any(|suite| suite == bypass::SUITE))
 }
 
 /// Runs one `cargo test`, passes its output through, and counts.

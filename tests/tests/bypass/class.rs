@@ -98,5 +98,5 @@ fn a_class_is_written_during_a_connection() -> Result<()> {
     for command in ["tcp {4}", "udp {6}", "packet-raw {4}"] {
         met.push(stage.stopped(command)?);
     }
-    table::publish("94 class", &[Row::of("net_cls class written", &met, "itself")])
+    table::publish("94 class", &[Row::of("net_cls class", &met, "itself")])
 }

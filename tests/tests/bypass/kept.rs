@@ -193,7 +193,7 @@ fn the_ports_of_an_inbound_connection_are_used_again() -> Result<()> {
         assert_eq!(denial.hook, "interface");
         assert!(["no_flow", "not_registered"].contains(&&*denial.reason), "{denial:?}");
     }
-    table::publish("83 reused", &[Row::of("Ports of an inbound flow that ended", &met, "while it lasts")])
+    table::publish("83 reused", &[Row::of("Ports of ended inbound flows", &met, "before")])
 }
 
 /// No hook of a cgroup meets it; the interface does.

@@ -5,11 +5,9 @@ use anyhow::Result;
 use crate::stage::Control::{self, Like};
 use crate::stage::{Case, Stage, builder};
 
-const NEXT: Control = Like("--allow port", &["udp 10.244.0.2:9001", "udp [fd00:244::2]:9001"]);
-const CRAFTED: Control = Like(
-    "--allow port",
-    &["packet-raw 10.244.0.2:9001", "xdp 10.244.0.2:9001", "packet-raw [fd00:244::2]:9001"],
-);
+const NEXT: Control = Like("--allow", &["udp 10.244.0.2:9001", "udp [fd00:244::2]:9001"]);
+const CRAFTED: Control =
+    Like("--allow", &["packet-raw 10.244.0.2:9001", "xdp 10.244.0.2:9001", "packet-raw [fd00:244::2]:9001"]);
 
 const NEIGHBOUR: &[Case] = &[
     (
