@@ -104,7 +104,7 @@ fn maps() -> [Feature; 3] {
     ]
 }
 
-fn helpers() -> [Feature; 7] {
+fn helpers() -> [Feature; 8] {
     let helper = |name, since, fallback, helper| Feature {
         name,
         since,
@@ -144,6 +144,15 @@ fn helpers() -> [Feature; 7] {
             Some("a subflow of MPTCP is a TCP connection like any other"),
             BpfHelper::BPF_FUNC_skc_to_mptcp_sock,
         ),
+        Feature {
+            name: "bpf_get_netns_cookie of packets",
+            since: "6.15",
+            fallback: Some(
+                "a ztunnel below --cgroup that is no workload reaches nothing: leave it out of --cgroup",
+            ),
+            supported: is_helper_supported(ProgramType::CgroupSkb, BpfHelper::BPF_FUNC_get_netns_cookie)
+                .map_err(|error| told(&error)),
+        },
     ]
 }
 
