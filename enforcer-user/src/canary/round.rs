@@ -84,6 +84,7 @@ async fn until_due(
         };
         let roots = applied.borrow_and_update().status.attached.clone();
         if is_time || roots != last {
+            interval.reset();
             return Ok(roots);
         }
     }
