@@ -55,8 +55,14 @@ impl Drop for Classes<'_> {
     fn drop(&mut self) {
         let at = self.mounted.display();
         let name = &self.name;
+        // A hierarchy goes with its last mount only when it has no cgroup, and removed ones take a moment.
         let script = format!(
-            "for pid in $(cat {at}/{name}/cgroup.procs); do echo $pid > {at}/cgroup.procs; done; rmdir {at}/{name}; umount {at}"
+            "for pid in $(cat {at}/{name}/cgroup.procs); do echo $pid > {at}/cgroup.procs; done
+             rmdir {at}/{name} && umount {at} || exit 1
+             for turn in 1 2 3 4 5 6 7 8 9; do
+               grep -q '^net_cls[[:space:]]0[[:space:]]' /proc/cgroups && break
+               sleep 0.1; mount -t cgroup -o net_cls none {at} && umount {at}
+             done"
         );
         match self.shell(&script) {
             Ok(done) if done.code == Some(0) => {}
