@@ -145,8 +145,8 @@ fn place(
     if !wanted.interfaces.auto && workload.interfaces.is_empty() && wanted.interfaces.patterns.is_empty() {
         return None;
     }
-    let namespace = match PodNetwork::of_cgroup(path, links) {
-        Ok(namespace) => namespace.map(Arc::new),
+    let networks = match PodNetwork::all_of_cgroup(path, links) {
+        Ok(networks) => networks,
         Err(error) => {
             tracing::debug!(error = format!("{error:#}"), "cannot look into a workload's network");
             return last.cloned();
@@ -156,26 +156,44 @@ fn place(
         interfaces: BTreeSet::new(),
         uncovered: BTreeSet::new(),
         addresses: workload.addresses.clone(),
-        cookie: namespace.as_ref().and_then(|namespace| namespace.cookie),
+        cookie: networks.first().and_then(|network| network.cookie),
         ambient: workload.mesh == Some(Mesh::Ambient),
-        namespace,
+        namespace: None,
         looked: Instant::now(),
     };
     let of_name = |name: &String| links.iter().find(|link| link.name == *name).map(interface);
     place.interfaces.extend(workload.interfaces.iter().filter_map(of_name));
-    find_interfaces(&mut place, links, workload.interfaces.is_empty());
-    let same = |last: &&Place| last.interfaces == place.interfaces && !last.addresses.is_empty();
-    if let (Some(last), true) = (last.filter(same), workload.addresses.is_empty()) {
-        place.addresses.clone_from(&last.addresses);
+    find_interfaces(&mut place, &networks, links, workload.interfaces.is_empty());
+    place.namespace = networks.into_iter().next().map(Arc::new);
+    if let Some(last) = last {
+        keep(&mut place, last, links, workload.addresses.is_empty());
     }
     (!place.interfaces.is_empty() || place.namespace.is_some()).then_some(place)
 }
 
-/// The interfaces that are found, where they are to be: the others have no node's side.
-fn find_interfaces(place: &mut Place, links: &[Link], wants_all: bool) {
-    let Some(namespace) = place.namespace.clone() else { return };
+/// What was its own stays its own for as long as the node's side of it exists, wherever the workload moves its own side, and so do
+/// its addresses: what it gives itself meanwhile is nobody's.
+fn keep(place: &mut Place, last: &Place, links: &[Link], finds_addresses: bool) {
+    let is_there = |known: &&Interface| links.iter().any(|link| interface(link) == **known);
+    let kept: BTreeSet<Interface> = last.interfaces.iter().filter(is_there).cloned().collect();
+    if kept.is_empty() {
+        return;
+    }
+    place.interfaces.extend(kept);
+    if finds_addresses && !last.addresses.is_empty() {
+        place.addresses.clone_from(&last.addresses);
+    }
+}
+
+/// The interfaces that are found, where they are to be: the others have no node's side. The workload may have several namespaces;
+/// what has no node's side in those within is made within.
+fn find_interfaces(place: &mut Place, networks: &[PodNetwork], links: &[Link], wants_all: bool) {
     let has_addresses = !place.addresses.is_empty();
-    for of_pod in &namespace.interfaces {
+    let main = networks.first().map(|network| network.inode);
+    let all = networks.iter().flat_map(|network| {
+        network.interfaces.iter().map(move |interface| (Some(network.inode) == main, interface))
+    });
+    for (is_main, of_pod) in all {
         let host = of_pod.host.and_then(|index| links.iter().find(|link| link.index == index));
         match host {
             Some(link) if wants_all || place.interfaces.contains(&interface(link)) => {
@@ -184,7 +202,7 @@ fn find_interfaces(place: &mut Place, links: &[Link], wants_all: bool) {
                     place.addresses.extend(&of_pod.addresses);
                 }
             }
-            _ if !of_pod.leaves => {}
+            _ if !of_pod.leaves || !is_main => {}
             _ => {
                 place.uncovered.insert(of_pod.name.clone());
             }

@@ -38,14 +38,22 @@ pub struct PodInterface {
 }
 
 impl PodNetwork {
-    /// The network of the processes in the cgroup `path` and below; `None` when none of them has a namespace besides
-    /// ours. `host` are the interfaces of our own namespace.
-    pub fn of_cgroup(path: &Path, host: &[Link]) -> Result<Option<Self>> {
+    /// The networks of the processes in the cgroup `path` and below; none when none of them has a namespace besides
+    /// ours. The first is the one that has an interface with an end here, if any has. `host` are the interfaces of our own namespace.
+    pub fn all_of_cgroup(path: &Path, host: &[Link]) -> Result<Vec<Self>> {
         let ours = Namespace::current()?;
-        let Some(namespace) = processes::namespace_besides(&ours, path)? else { return Ok(None) };
-        Self::read(namespace, &ours, host)
-            .with_context(|| format!("cannot read the network of the cgroup {}", path.display()))
-            .map(Some)
+        let namespaces = processes::namespaces_besides(&ours, path)?.into_iter();
+        let networks: Result<Vec<Self>> =
+            namespaces.map(|namespace| Self::read(namespace, &ours, host)).collect();
+        let mut networks =
+            networks.with_context(|| format!("cannot read the network of the cgroup {}", path.display()))?;
+        networks.sort_by_key(|network| network.interfaces.iter().all(|interface| interface.host.is_none()));
+        Ok(networks)
+    }
+
+    /// The first of these.
+    pub fn of_cgroup(path: &Path, host: &[Link]) -> Result<Option<Self>> {
+        Ok(Self::all_of_cgroup(path, host)?.into_iter().next())
     }
 
     fn read(namespace: Namespace, ours: &Namespace, host: &[Link]) -> Result<Self> {

@@ -8,24 +8,33 @@ use anyhow::{Context as _, Result};
 
 use super::namespace::Namespace;
 
-/// The network namespace of the first process in the cgroup, or in one below it, that is not in `ours`.
-pub(super) fn namespace_besides(ours: &Namespace, cgroup: &Path) -> Result<Option<Namespace>> {
+/// More namespaces of one workload are not looked into: whoever makes thousands must not keep the agent busy.
+const MOST: usize = 32;
+
+/// The network namespaces of the processes in the cgroup, and in those below it, that are not in `ours`: each once. A process may have
+/// left for one of its own, and any may have taken an interface there.
+pub(super) fn namespaces_besides(ours: &Namespace, cgroup: &Path) -> Result<Vec<Namespace>> {
+    let mut all: Vec<Namespace> = Vec::new();
     let mut waiting = vec![cgroup.to_owned()];
     while let Some(directory) = waiting.pop() {
         for pid in processes(&directory)? {
             let found = present(Namespace::of_process(pid))
                 .with_context(|| format!("cannot open the network namespace of process {pid}"))?;
-            let Some(namespace) = found.filter(|namespace| namespace != ours) else { continue };
+            let is_new = |namespace: &Namespace| namespace != ours && !all.contains(namespace);
+            let Some(namespace) = found.filter(is_new) else { continue };
             // Its number may have gone to a stranger between reading it and using it.
             if processes(&directory)?.contains(&pid) {
-                return Ok(Some(namespace));
+                all.push(namespace);
+            }
+            if all.len() == MOST {
+                return Ok(all);
             }
         }
         let mut below = children(&directory)?;
         below.sort_by(|a, b| b.cmp(a));
         waiting.extend(below);
     }
-    Ok(None)
+    Ok(all)
 }
 
 fn processes(cgroup: &Path) -> Result<Vec<u32>> {
