@@ -1,6 +1,6 @@
 //! Programs on network interfaces: pinned, replaced in place, before all others.
 //!
-//! By links where the kernel has them for interfaces ([`tcx`]), else by filters ([`clsact`]).
+//! By links where the kernel has them for interfaces (`tcx`), else by filters (`clsact`).
 //! The interfaces are those of the network namespace that the calling thread is in.
 
 mod clsact;
