@@ -351,7 +351,7 @@ impl<D: Dataplane> Controller<D> {
         let targets = self.roster.attach.iter().map(|cgroup| (cgroup.id, cgroup.path.clone()));
         let targets: Vec<_> = targets.collect();
         let Self { dataplane, roster, network, census, .. } = self;
-        let inbound = || census(roster, network);
+        let inbound = |of| census(roster, network, of);
         if dataplane.attached() != targets {
             dataplane.attach(&targets, &inbound)?;
             tracing::info!(cgroups = targets.len(), "programs attached");

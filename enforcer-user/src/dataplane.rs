@@ -42,8 +42,8 @@ pub use kernel::Kernel;
 pub use misplaced::{Misplaced, Trouble};
 pub use places::{InboundFlow, Layout, Placed};
 
-/// Tells which connections others have made to workloads.
-pub type Inbound<'a> = dyn Fn() -> Vec<InboundFlow> + 'a;
+/// Tells which connections others have made to one workload, or to all of them.
+pub type Inbound<'a> = dyn Fn(Option<CgroupId>) -> Vec<InboundFlow> + 'a;
 
 /// What the controller drives: the kernel, or maps in memory.
 pub trait Dataplane: Send + Sync {

@@ -75,8 +75,8 @@ fn a_packet_of_an_established_flow_costs_one_storage_and_no_map() -> Result<()> 
     layout.addresses.insert(id, [pod.ipv4().into(), pod.ipv6().into()].into());
     let kernel = world.on_node(|| {
         let mut kernel = Kernel::load(&pins, &Limits::default(), true)?;
-        kernel.attach(&[(id, cgroup.clone())], &Vec::new)?;
-        let failed = kernel.place(&layout, &Vec::new)?;
+        kernel.attach(&[(id, cgroup.clone())], &|_| Vec::new())?;
+        let failed = kernel.place(&layout, &|_| Vec::new())?;
         assert!(failed.is_empty(), "{failed:?}");
         Ok(kernel)
     })?;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use enforcer_common::key::CgroupId;
 use tokio::sync::{mpsc, watch};
 
 use crate::app::TICK;
@@ -67,8 +68,8 @@ pub(super) async fn watch(
     }
 }
 
-/// Which connections others have made to the workloads.
-pub(super) fn census(roster: &Roster, network: &Network) -> Vec<InboundFlow> {
+/// Which connections others have made to the workloads, or to one of them.
+pub(super) fn census(roster: &Roster, network: &Network, of: Option<CgroupId>) -> Vec<InboundFlow> {
     let flow = |inbound: census::Inbound| InboundFlow {
         workload: inbound.workload,
         protocol: inbound.protocol,
@@ -76,7 +77,9 @@ pub(super) fn census(roster: &Roster, network: &Network) -> Vec<InboundFlow> {
         remote_port: inbound.remote_port,
         local_port: inbound.local_port,
     };
-    census::inbound(&subjects(roster, network)).into_iter().map(flow).collect()
+    let mut subjects = subjects(roster, network);
+    subjects.retain(|subject| of.is_none_or(|workload| subject.cgroup == workload));
+    census::inbound(&subjects).into_iter().map(flow).collect()
 }
 
 /// The workloads whose connections can be looked at.

@@ -98,7 +98,7 @@ impl<D: Dataplane> Controller<D> {
         }
         (self.order.looked, self.order.soon) = (Instant::now(), false);
         let Self { dataplane, roster, network, census, order, .. } = self;
-        match dataplane.check_order(&|| census(roster, network)) {
+        match dataplane.check_order(&|of| census(roster, network, of)) {
             Ok(found) => order.take(found),
             Err(error) => {
                 let error = format!("{error:#}");

@@ -20,7 +20,7 @@ impl<D: Dataplane> Controller<D> {
         let still: BTreeSet<CgroupId> = covered(&self.network).intersection(&self.covered).copied().collect();
         self.cover(still, registry)?;
         let Self { dataplane, roster, network, census, .. } = self;
-        let failed = dataplane.place(&layout, &|| census(roster, network))?;
+        let failed = dataplane.place(&layout, &|of| census(roster, network, of))?;
         for (index, error) in failed.iter().filter(|(index, _)| !self.unplaced.contains_key(index)) {
             let name = layout.name(*index);
             tracing::warn!(interface = name, error, "cannot attach to an interface");

@@ -103,7 +103,7 @@ fn started(text: &str, limits: Limits) -> (Controller<Fake>, watch::Receiver<Arc
         config(limits),
         Fake::default(),
         located(&["curl"]),
-        Box::new(|_, _| Vec::new()),
+        Box::new(|_, _, _| Vec::new()),
         vec![snapshot(text)],
     )
     .unwrap()
@@ -223,7 +223,7 @@ fn a_switch_turned_at_run_time_is_seen_and_outlives_updates_and_restarts() {
             config,
             controller.dataplane,
             located(&["curl"]),
-            Box::new(|_, _| Vec::new()),
+            Box::new(|_, _, _| Vec::new()),
             vec![snapshot(POLICY)],
         )
         .unwrap()

@@ -119,7 +119,7 @@ impl Dataplane for Kernel {
         let mut errors = Vec::new();
         for (cgroup, path) in cgroups {
             let maps = &mut self.maps;
-            let between = &mut || remember(maps, &inbound());
+            let between = &mut || remember(maps, &inbound(None));
             let attached = attach::attach(&self.pins, *cgroup, path, &self.programs.cgroup, between);
             errors.extend(attached.err().map(|error| format!("{error:#}")));
         }
@@ -152,7 +152,10 @@ impl Dataplane for Kernel {
         self.placed.clear();
         for (index, name, side) in workloads.chain(uplinks) {
             let target = Target { index, name: name.clone(), side };
-            let between = &mut || remember(maps, &inbound());
+            // A workload's own connections only: to ask for all of them at each interface would take the square of the workloads.
+            let workload = layout.interfaces.get(&index).and_then(|placed| placed.workload);
+            let between =
+                &mut || workload.map_or(Ok(()), |workload| remember(maps, &inbound(Some(workload))));
             keep.push(index);
             match interface::attach(&self.pins, &target, &mut self.programs, between) {
                 Ok(()) => self.placed.push(target),
@@ -166,7 +169,7 @@ impl Dataplane for Kernel {
 
     fn check_order(&mut self, inbound: &Inbound<'_>) -> Result<Vec<Misplaced>> {
         let Self { pins, programs, maps, placed, .. } = self;
-        let between = &mut || remember(maps, &inbound());
+        let between = &mut || remember(maps, &inbound(None));
         let looked = placed.iter().map(|target| misplaced::put_right(pins, target, programs, between));
         Ok(looked.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
     }
