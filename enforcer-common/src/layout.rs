@@ -18,9 +18,15 @@ pub struct PrefixValue {
     pub length: u64,
 }
 
-/// The value of `INTERFACES` and `NAMESPACES`: the two halves of the workload's cgroup id, and 1 where its mesh proxy has sockets in the
-/// workload's own network namespace (ambient; [`CgroupId::of_proxy`]), 0 where not.
+/// The value of `INTERFACES` and `NAMESPACES`: the two halves of the workload's cgroup id (0: nobody's), and what else is said of it, the bits
+/// below.
 pub type PlaceValue = [u64; 3];
+
+/// Its mesh proxy has sockets in the workload's own network namespace (ambient; [`CgroupId::of_proxy`]).
+pub const PLACE_HAS_PROXY: u32 = 1;
+
+/// What comes in by this interface is judged there, or nobody wants it to be judged. Without it, it is judged where it leaves the node.
+pub const PLACE_IS_JUDGED: u32 = 2;
 
 /// The value of `BACKENDS`: four words of address and one of port (slot 0: the number of slots in the first).
 pub type BackendValue = [u64; 5];

@@ -55,7 +55,7 @@ pub fn workload(namespace: impl Fn() -> NetnsCookie) -> Lookup<Identity> {
     match deepest(ctx::ancestor_cgroup)? {
         Some(who) if !who.workload().is_root() => Ok(Some(who)),
         _ => match places::of_namespace(namespace())? {
-            Some(place) if place.has_proxy => proxy(place),
+            Some(place) if place.has_proxy() => proxy(place),
             _ => Ok(None),
         },
     }
@@ -108,6 +108,8 @@ pub enum Sender {
 pub fn sender(skb: Skb, hook: Hook) -> Sender {
     let found = match hook {
         Hook::Interface => return of_interface(skb),
+        // It was forwarded, and has no socket any more.
+        Hook::Uplink if skb.cgroup().get() == 0 => return of_forwarded(skb),
         _ => deepest(|level| skb.ancestor_cgroup(level)),
     };
     match found {
@@ -125,7 +127,7 @@ pub fn sender(skb: Skb, hook: Hook) -> Sender {
 #[inline(always)]
 fn of_namespace(skb: Skb) -> Sender {
     let found = match places::of_namespace(skb.namespace()) {
-        Ok(Some(place)) if place.has_proxy => proxy(place),
+        Ok(Some(place)) if place.has_proxy() => proxy(place),
         Ok(_) => Ok(None),
         Err(TableFault) => Err(TableFault),
     };
@@ -144,11 +146,32 @@ fn of_interface(skb: Skb) -> Sender {
         Ok(None) => return Sender::Unknown,
         Err(TableFault) => return Sender::Fault,
     };
+    match of_place(place) {
+        Sender::Known(who) if who.workload().is_meshed() => proxy_or(skb, place, who),
+        sender => sender,
+    }
+}
+
+/// What has come in by an interface where nobody judges it is judged where it leaves: that of a workload which has no programs,
+/// or none yet, and one that the agent has not looked at yet.
+#[inline(always)]
+fn of_forwarded(skb: Skb) -> Sender {
+    let interface = skb.came_by();
+    if interface == 0 {
+        return Sender::Elsewhere;
+    }
+    match places::of_interface(InterfaceId::new(interface)) {
+        Ok(Some(place)) if place.is_judged() => Sender::Elsewhere,
+        Ok(Some(place)) => of_place(place),
+        Ok(None) => Sender::Unknown,
+        Err(TableFault) => Sender::Fault,
+    }
+}
+
+#[inline(always)]
+fn of_place(place: Place) -> Sender {
     match maps::workload(place.cgroup) {
-        Ok(Some(payload)) => {
-            let who = Identity { cgroup: place.cgroup, payload, pad: 0 };
-            if who.workload().is_meshed() { proxy_or(skb, place, who) } else { Sender::Known(who) }
-        }
+        Ok(Some(payload)) => Sender::Known(Identity { cgroup: place.cgroup, payload, pad: 0 }),
         Ok(None) => Sender::Unknown,
         Err(TableFault) => Sender::Fault,
     }
@@ -163,7 +186,7 @@ fn proxy_or(skb: Skb, place: Place, who: Identity) -> Sender {
         return Sender::Known(who);
     }
     let is_below = is_below(skb, place.cgroup);
-    if place.has_proxy && !is_below {
+    if place.has_proxy() && !is_below {
         return match proxy(place) {
             Ok(Some(proxy)) => Sender::Known(proxy),
             Ok(None) => Sender::Unknown,

@@ -336,15 +336,11 @@ impl<D: Dataplane> Controller<D> {
 
     /// Writes the node's settings and attaches: after the maps are filled, so that nothing is denied for want of them.
     fn switch_on(&mut self, registry: &Arc<Registry>) -> Result<()> {
-        let cgroups = self.roster.workloads.iter();
-        let cgroups = cgroups.flat_map(|identified| [&identified.cgroup, &identified.proxy]).flatten();
-        let mut levels: Vec<u8> = cgroups.map(|cgroup| cgroup.level).collect();
-        levels.sort_unstable_by(|a, b| b.cmp(a));
-        levels.dedup();
         self.dataplane.configure(&NodeSettings {
             enforcement: self.config.enforcement,
             unknown_workload_allowed: self.config.unknown_workload_allowed,
-            levels,
+            roots: self.roster.nobodys().map(|cgroup| cgroup.id).collect(),
+            levels: self.roster.levels(),
             event_rate: self.config.event_rate,
             endpoint_grace: self.config.endpoint_grace.as_secs(),
         })?;

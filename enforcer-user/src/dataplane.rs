@@ -96,7 +96,9 @@ pub struct NodeSettings {
     pub enforcement: Enforcement,
     /// What a process without identity may do.
     pub unknown_workload_allowed: bool,
-    /// The depths of the workloads' cgroups, deepest first.
+    /// The cgroups whose processes have no identity: those above the workloads.
+    pub roots: Vec<CgroupId>,
+    /// The depths of these and of the workloads' cgroups, deepest first.
     pub levels: Vec<u8>,
     /// Events per second and workload.
     pub event_rate: u64,

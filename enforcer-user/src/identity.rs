@@ -121,6 +121,26 @@ impl Roster {
         let attach = topmost(roots.iter().cloned().chain(there).collect());
         Self { roots, workloads, attach, unreadable }
     }
+
+    /// The `--cgroup` directories that are no workload's and in none: a process there and in no workload has no identity.
+    pub fn nobodys(&self) -> impl Iterator<Item = &Cgroup> {
+        let is_of = |root: &Cgroup, workload: &Cgroup| root.path.starts_with(&workload.path);
+        self.roots.iter().filter(move |root| !self.identified().any(|workload| is_of(root, workload)))
+    }
+
+    /// The depths at which programs look for an identity, deepest first.
+    pub fn levels(&self) -> Vec<u8> {
+        let mut levels: Vec<u8> =
+            self.identified().chain(self.nobodys()).map(|cgroup| cgroup.level).collect();
+        levels.sort_unstable_by(|a, b| b.cmp(a));
+        levels.dedup();
+        levels
+    }
+
+    /// The cgroups of workloads and of their sidecars.
+    fn identified(&self) -> impl Iterator<Item = &Cgroup> {
+        self.workloads.iter().flat_map(|identified| [&identified.cgroup, &identified.proxy]).flatten()
+    }
 }
 
 /// Whether the file system says that there is nothing at `path`.
@@ -194,6 +214,19 @@ mod tests {
 43 31 0:38 /kubepods /mnt/pods rw - cgroup2 cgroup2 rw
 ";
 
+    fn workload(cgroup: &Path) -> StaticWorkload {
+        StaticWorkload {
+            cgroup: cgroup.to_path_buf(),
+            namespace: enforcer_core::name::Namespace::new("web"),
+            name: "curl".into(),
+            labels: enforcer_core::name::Labels::new(),
+            enforcement: None,
+            interfaces: Vec::new(),
+            addresses: BTreeSet::new(),
+            mesh: None,
+        }
+    }
+
     #[test]
     fn levels_count_from_the_root_of_the_hierarchy() {
         for (path, expected) in [
@@ -213,16 +246,7 @@ mod tests {
     fn a_look_that_fails_changes_nothing_and_a_directory_that_is_not_there_is_gone() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().canonicalize().unwrap();
-        let workload = StaticWorkload {
-            cgroup: path.clone(),
-            namespace: enforcer_core::name::Namespace::new("web"),
-            name: "curl".into(),
-            labels: enforcer_core::name::Labels::new(),
-            enforcement: None,
-            interfaces: Vec::new(),
-            addresses: BTreeSet::new(),
-            mesh: None,
-        };
+        let workload = workload(&path);
         let known = Cgroup { id: CgroupId::new(7), level: 1, path: path.clone() };
         let last = Roster {
             workloads: vec![Identified {
@@ -238,6 +262,23 @@ mod tests {
         drop(directory);
         let now = Roster::look(&now, &[], &[workload]);
         assert_eq!((now.attach.len(), now.workloads[0].cgroup.clone()), (0, None));
+    }
+
+    #[test]
+    fn a_directory_above_workloads_is_nobodys_unless_it_is_in_one() {
+        let cgroup = |id, path: &str, level| Cgroup { id: CgroupId::new(id), level, path: path.into() };
+        let workload = |cgroup, proxy| Identified { workload: workload(Path::new("/c")), cgroup, proxy };
+        let roster = Roster {
+            roots: vec![cgroup(1, "/c/pods", 2), cgroup(2, "/c/pods/web/inner", 4), cgroup(3, "/c/other", 2)],
+            workloads: vec![
+                workload(Some(cgroup(4, "/c/pods/web", 3)), Some(cgroup(5, "/c/pods/web/a/b", 5))),
+                workload(None, None),
+                workload(Some(cgroup(3, "/c/other", 2)), None),
+            ],
+            ..Roster::default()
+        };
+        assert_eq!(roster.nobodys().map(|cgroup| cgroup.id.get()).collect::<Vec<_>>(), [1]);
+        assert_eq!(roster.levels(), [5, 3, 2]);
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub struct Network {
     pub uplinks: BTreeSet<Interface>,
     /// Interfaces that a pattern names and no program can read.
     pub unreadable: BTreeSet<String>,
+    /// All others: what comes in by them is nobody's that is judged here. Only where there are uplinks to ask for it.
+    pub others: BTreeSet<u32>,
 }
 
 /// An interface of the node.
@@ -107,22 +109,33 @@ impl Network {
         }
         let taken: BTreeSet<u32> =
             network.workloads.values().flat_map(|place| &place.interfaces).map(|known| known.index).collect();
-        for link in links.iter().filter(|link| !link.is_loopback && !taken.contains(&link.index)) {
-            let is_named = |patterns: &[InterfacePattern]| patterns.iter().any(|it| it.matches(&link.name));
-            let found = if is_named(&wanted.interfaces.patterns) {
-                &mut network.unknown
-            } else if is_named(&wanted.uplinks) {
-                &mut network.uplinks
-            } else {
-                continue;
-            };
-            if link.is_ethernet {
-                found.insert(interface(link));
-            } else {
-                network.unreadable.insert(link.name.clone());
-            }
+        for link in links.iter().filter(|link| !taken.contains(&link.index)) {
+            network.sort(link, wanted);
         }
         Ok(network)
+    }
+
+    /// Takes in an interface that no known workload has.
+    fn sort(&mut self, link: &Link, wanted: &Wanted) {
+        let is_named = |patterns: &[InterfacePattern]| {
+            !link.is_loopback && patterns.iter().any(|pattern| pattern.matches(&link.name))
+        };
+        let is_of_workload = is_named(&wanted.interfaces.patterns);
+        if !is_of_workload && !wanted.uplinks.is_empty() {
+            self.others.insert(link.index);
+        }
+        let found = if is_of_workload {
+            &mut self.unknown
+        } else if is_named(&wanted.uplinks) {
+            &mut self.uplinks
+        } else {
+            return;
+        };
+        if link.is_ethernet {
+            found.insert(interface(link));
+        } else {
+            self.unreadable.insert(link.name.clone());
+        }
     }
 }
 

@@ -244,10 +244,28 @@ impl World {
     }
 
     fn wall_at(&self, name: &str, first: bool) -> Result<Wall> {
+        self.at_interface(name, |index| sys::wall(index, first).context("dropping all that a pod sends"))
+    }
+
+    /// Programs that do nothing at the host side of a pod's veth pair, as many as the kernel takes there: no other can be attached.
+    pub fn crowd(&self, name: &str) -> Result<Vec<Wall>> {
+        self.at_interface(name, |index| {
+            let mut crowd = Vec::new();
+            loop {
+                match sys::bystander(index) {
+                    Ok(bystander) => crowd.push(bystander),
+                    Err(error) if error.raw_os_error() == Some(libc::ERANGE) => return Ok(crowd),
+                    Err(error) => return Err(error).context("filling an interface with programs"),
+                }
+            }
+        })
+    }
+
+    fn at_interface<T: Send>(&self, name: &str, act: impl FnOnce(u32) -> Result<T> + Send) -> Result<T> {
         let (here, interface) = (self.network()?, self.pod(name)?.interface());
         within(&here, || {
             let index = if_nametoindex(&*interface).with_context(|| format!("finding {interface}"))?;
-            sys::wall(index, first).context("dropping all that a pod sends")
+            act(index)
         })
     }
 

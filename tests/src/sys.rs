@@ -11,7 +11,7 @@ pub(crate) mod xdp;
 pub(crate) use calls::{By, disconnect, sendmmsg, uring_connect, uring_send, uring_send_zc};
 pub(crate) use tun::{passed, tun};
 pub use wall::Wall;
-pub(crate) use wall::wall;
+pub(crate) use wall::{bystander, wall};
 
 use std::ffi::CString;
 use std::fs::File;

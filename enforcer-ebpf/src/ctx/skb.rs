@@ -18,6 +18,9 @@ use crate::ctx::forgotten;
 /// `SOCK_STREAM` and `SOCK_DGRAM`.
 const SOCK_STREAM: u32 = 1;
 const SOCK_DGRAM: u32 = 2;
+/// `AF_INET` and `AF_INET6`.
+const AF_INET: u32 = 2;
+const AF_INET6: u32 = 10;
 /// `ETH_P_IPV6`, as `__sk_buff.protocol` has it.
 const ETH_P_IPV6: u32 = 0x86dd_u16.to_be() as u32;
 
@@ -52,6 +55,13 @@ impl Skb {
     pub fn interface(self) -> u32 {
         // SAFETY: as above.
         unsafe { read_volatile(addr_of!((*self.raw).ifindex)) }
+    }
+
+    /// The index of the interface of this namespace that it came in by; 0 for what was made here.
+    #[inline(always)]
+    pub fn came_by(self) -> u32 {
+        // SAFETY: as above.
+        unsafe { read_volatile(addr_of!((*self.raw).ingress_ifindex)) }
     }
 
     /// The socket's cookie, 0 when it has none.
@@ -170,10 +180,17 @@ impl PacketSocket {
     pub fn speaks(&self, protocol: Protocol) -> bool {
         let socket = self.raw.as_ptr();
         // SAFETY: a whole socket; aligned 4-byte fields.
-        let (kind, own) = unsafe {
-            (read_volatile(addr_of!((*socket).type_)), read_volatile(addr_of!((*socket).protocol)))
+        let (family, kind, own) = unsafe {
+            (
+                read_volatile(addr_of!((*socket).family)),
+                read_volatile(addr_of!((*socket).type_)),
+                read_volatile(addr_of!((*socket).protocol)),
+            )
         };
-        (kind == SOCK_STREAM || kind == SOCK_DGRAM) && Protocol::from_ctx(own) == protocol
+        // Of another family, the same numbers mean something else.
+        (family == AF_INET || family == AF_INET6)
+            && (kind == SOCK_STREAM || kind == SOCK_DGRAM)
+            && Protocol::from_ctx(own) == protocol
     }
 
     /// For the helpers that want it.

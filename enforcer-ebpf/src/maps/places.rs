@@ -9,7 +9,7 @@ use aya_ebpf::maps::HashMap;
 use enforcer_common::addr::Addr;
 use enforcer_common::id::ViewId;
 use enforcer_common::key::{CgroupId, InterfaceId, NetnsCookie, OwnAddressKey, PlaceWordTag};
-use enforcer_common::layout::PlaceValue;
+use enforcer_common::layout::{PLACE_HAS_PROXY, PLACE_IS_JUDGED, PlaceValue};
 use enforcer_common::limits::{self, GENERATIONS as SLOTS, HEADROOM};
 use enforcer_common::verdict::{Lookup, TableFault};
 use enforcer_common::word::{Tagged, Word};
@@ -17,7 +17,7 @@ use enforcer_common::word::{Tagged, Word};
 use crate::maps::lookups::{Looked, looked};
 use crate::maps::word;
 
-/// Written by the agent, read by the programs of interfaces. Full: the interface stays an unknown workload's.
+/// Written by the agent, read by the programs of interfaces and uplinks. Full: the interface stays an unknown workload's.
 #[map]
 static INTERFACES: HashMap<InterfaceId, PlaceValue> =
     HashMap::with_max_entries(limits::INTERFACES * HEADROOM, BPF_F_NO_PREALLOC);
@@ -46,8 +46,22 @@ static GENERATIONS: Generations = Generations(UnsafeCell::new([0; SLOTS]));
 pub struct Place {
     /// The workload's cgroup.
     pub cgroup: CgroupId,
+    /// What else is said of it: `PLACE_HAS_PROXY`, `PLACE_IS_JUDGED`.
+    flags: u32,
+}
+
+impl Place {
     /// Whether a mesh proxy of it from elsewhere has sockets there.
-    pub has_proxy: bool,
+    #[inline(always)]
+    pub const fn has_proxy(&self) -> bool {
+        self.flags & PLACE_HAS_PROXY != 0
+    }
+
+    /// Whether what comes from there is judged where it comes in, or nobody wants it to be judged.
+    #[inline(always)]
+    pub const fn is_judged(&self) -> bool {
+        self.flags & PLACE_IS_JUDGED != 0
+    }
 }
 
 /// The workload behind an interface.
@@ -75,7 +89,7 @@ fn place_once<K: Tagged + Copy>(key: &K, look_up: &impl Fn() -> Option<*const Pl
     looked(Looked::Map);
     let Some(value) = look_up() else { return Ok(None) };
     // SAFETY: three aligned words of a live map value.
-    let (low, high, proxy) = unsafe {
+    let (low, high, flags) = unsafe {
         (
             read_volatile(&raw const (*value)[0]),
             read_volatile(&raw const (*value)[1]),
@@ -83,10 +97,10 @@ fn place_once<K: Tagged + Copy>(key: &K, look_up: &impl Fn() -> Option<*const Pl
         )
     };
     let open = |index: u32, word: u64| Word::from_raw(word).open(PlaceWordTag(*key, index).tag());
-    let (Some(low), Some(high), Some(proxy)) = (open(0, low), open(1, high), open(2, proxy)) else {
+    let (Some(low), Some(high), Some(flags)) = (open(0, low), open(1, high), open(2, flags)) else {
         return Err(TableFault);
     };
-    Ok(Some(Place { cgroup: CgroupId::new((high as u64) << 32 | low as u64), has_proxy: proxy != 0 }))
+    Ok(Some(Place { cgroup: CgroupId::new((high as u64) << 32 | low as u64), flags }))
 }
 
 /// Whether `addr` is one of the workload's own.

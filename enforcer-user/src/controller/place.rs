@@ -70,6 +70,7 @@ fn layout(network: &Network) -> Layout {
         let placed = Placed { name: interface.name.clone(), workload: None, ambient: false };
         layout.interfaces.insert(interface.index, placed);
     }
+    layout.others.clone_from(&network.others);
     layout.uplinks = network.uplinks.iter().map(|uplink| (uplink.index, uplink.name.clone())).collect();
     layout
 }

@@ -8,7 +8,7 @@ use enforcer_common::config::ConfigKey;
 use enforcer_common::key::CgroupId;
 use enforcer_common::limits;
 use enforcer_common::mode::{Enforcement, Switch};
-use enforcer_common::verdict::{Backend, Query, Role, TableFault, Verdict, Workload, decide, decide_unknown};
+use enforcer_common::verdict::{Backend, Query, TableFault, Verdict, Workload, decide, decide_unknown};
 
 use crate::clock;
 use crate::dataplane::maps::Maps;
@@ -71,9 +71,7 @@ impl Judge {
 
     fn workload(&self, cgroup: CgroupId) -> Result<Option<Workload>> {
         let workload = self.maps.workload(cgroup);
-        let workload = workload
-            .map_err(|TableFault| anyhow::anyhow!("the map WORKLOADS has changed while it was read"))?;
-        Ok(workload.filter(|workload| workload.role() != Role::Root))
+        workload.map_err(|TableFault| anyhow::anyhow!("the map WORKLOADS has changed while it was read"))
     }
 }
 

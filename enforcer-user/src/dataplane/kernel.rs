@@ -98,8 +98,10 @@ impl Dataplane for Kernel {
     }
 
     fn configure(&mut self, settings: &NodeSettings) -> Result<()> {
-        let levels = pack_levels(&settings.levels)
-            .context("workloads are at more than eight depths of the cgroup hierarchy")?;
+        let levels = pack_levels(&settings.levels).context(
+            "workloads and --cgroup directories are at more than eight depths of the cgroup hierarchy",
+        )?;
+        self.maps.set_roots(&settings.roots)?;
         self.maps.configure(ConfigKey::WorkloadLevels, levels)?;
         self.maps
             .configure(ConfigKey::UnknownWorkloadAllowed, u64::from(settings.unknown_workload_allowed))?;
@@ -162,6 +164,7 @@ impl Dataplane for Kernel {
                 Err(error) => drop(failed.insert(index, format!("{error:#}"))),
             }
         }
+        maps.places.judged(layout, &failed)?;
         interface::detach_others(&self.pins, &keep)?;
         maps.places.remove(layout)?;
         Ok(failed)

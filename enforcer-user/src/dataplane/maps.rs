@@ -10,7 +10,7 @@ use enforcer_common::id::RuleId;
 use enforcer_common::key::{BackendKey, BackendWordTag, CgroupId, ExactKey, PortKey, PrefixKey};
 use enforcer_common::layout::{BackendValue, PrefixValue};
 use enforcer_common::names::map;
-use enforcer_common::verdict::{Backend, Tables as _};
+use enforcer_common::verdict::{Backend, Role, Tables as _, Workload};
 use enforcer_common::word::{Tagged, Word};
 use enforcer_core::policy::image::{Class, MapOp, members};
 
@@ -18,9 +18,13 @@ use crate::dataplane::flow_tables::FlowTables;
 use crate::dataplane::pin::Pins;
 use crate::dataplane::places::{Generations, Places};
 use crate::dataplane::sys;
+use crate::dataplane::tables::word;
 
 /// `BPF_NOEXIST`: a counter that is there keeps counting.
 const ONLY_NEW: u64 = 1;
+
+/// What stands in `WORKLOADS` for a directory above workloads.
+const ROOT: Workload = Workload::UNKNOWN.with_role(Role::Root);
 
 /// The maps that the agent writes.
 pub struct Maps {
@@ -92,6 +96,21 @@ impl Maps {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Marks the cgroups whose processes have no identity, and no others.
+    pub fn set_roots(&mut self, roots: &[CgroupId]) -> Result<()> {
+        let known: Result<Vec<CgroupId>, MapError> = self.workloads.keys().collect();
+        for cgroup in known.context("cannot read WORKLOADS")? {
+            let is_root = word(&cgroup, self.workloads.get(&cgroup, 0)) == Ok(Some(ROOT.payload()));
+            if is_root && !roots.contains(&cgroup) {
+                gone(self.workloads.remove(&cgroup)).context("cannot write to WORKLOADS")?;
+            }
+        }
+        let mut roots = roots.iter();
+        roots
+            .try_for_each(|root| put(&mut self.workloads, *root, ROOT.payload()))
+            .context("cannot write to WORKLOADS")
     }
 
     /// A table for the flows of `cgroup`; key 0 is for all packets without identity.

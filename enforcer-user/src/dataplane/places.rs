@@ -11,7 +11,7 @@ use enforcer_common::addr::{Addr, Port, Protocol};
 use enforcer_common::flow::{Flow, FlowKey};
 use enforcer_common::id::ViewId;
 use enforcer_common::key::{CgroupId, InterfaceId, NetnsCookie, OwnAddressKey, PlaceWordTag};
-use enforcer_common::layout::PlaceValue;
+use enforcer_common::layout::{PLACE_HAS_PROXY, PLACE_IS_JUDGED, PlaceValue};
 use enforcer_common::limits::GENERATIONS;
 use enforcer_common::names::map;
 use enforcer_common::word::{Tagged, Word};
@@ -20,6 +20,9 @@ use crate::clock;
 use crate::dataplane::maps::{gone, open};
 use crate::dataplane::pin::Pins;
 
+/// No workload's cgroup.
+const NOBODY: CgroupId = CgroupId::new(0);
+
 /// Where the workloads are.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Layout {
@@ -27,6 +30,8 @@ pub struct Layout {
     pub interfaces: BTreeMap<u32, Placed>,
     /// The node's own interfaces that are looked at.
     pub uplinks: BTreeMap<u32, String>,
+    /// All other interfaces: what comes in by them is nobody's that is judged here.
+    pub others: BTreeSet<u32>,
     /// The network namespaces in which a mesh proxy from elsewhere has sockets, by their cookies.
     pub namespaces: BTreeMap<u64, CgroupId>,
     /// The own addresses of each workload.
@@ -50,6 +55,14 @@ pub struct Placed {
     pub workload: Option<CgroupId>,
     /// Whether a mesh proxy from elsewhere has sockets behind it.
     pub ambient: bool,
+}
+
+impl Placed {
+    /// As the programs have it, with this flag.
+    fn value(&self, index: u32, flag: u32) -> PlaceValue {
+        let proxy = if self.ambient { PLACE_HAS_PROXY } else { 0 };
+        value(InterfaceId::new(index), self.workload.unwrap_or(NOBODY), proxy | flag)
+    }
 }
 
 /// A connection that somebody has made to a workload.
@@ -104,18 +117,35 @@ impl Places {
             }
         }
         for (index, placed) in &layout.interfaces {
-            if let Some(workload) = placed.workload {
-                let key = InterfaceId::new(*index);
-                let value = value(key, workload, placed.ambient);
-                self.interfaces.insert(key, value, 0).context("cannot write to INTERFACES")?;
+            let judged = placed.value(*index, PLACE_IS_JUDGED);
+            let is_judged =
+                self.interfaces.get(&InterfaceId::new(*index), 0).is_ok_and(|last| last == judged);
+            if !is_judged {
+                self.set_interface(*index, placed.value(*index, 0))?;
             }
+        }
+        for index in &layout.others {
+            self.set_interface(*index, value(InterfaceId::new(*index), NOBODY, PLACE_IS_JUDGED))?;
         }
         for (cookie, workload) in &layout.namespaces {
             let key = NetnsCookie::new(*cookie);
-            let value = value(key, *workload, true);
+            let value = value(key, *workload, PLACE_HAS_PROXY);
             self.namespaces.insert(key, value, 0).context("cannot write to NAMESPACES")?;
         }
         Ok(())
+    }
+
+    /// Writes of which interfaces programs judge what comes in; `failed` have none.
+    pub fn judged(&mut self, layout: &Layout, failed: &BTreeMap<u32, String>) -> Result<()> {
+        for (index, placed) in &layout.interfaces {
+            let flag = if failed.contains_key(index) { 0 } else { PLACE_IS_JUDGED };
+            self.set_interface(*index, placed.value(*index, flag))?;
+        }
+        Ok(())
+    }
+
+    fn set_interface(&mut self, index: u32, value: PlaceValue) -> Result<()> {
+        self.interfaces.insert(InterfaceId::new(index), value, 0).context("cannot write to INTERFACES")
     }
 
     /// Takes away what is no more.
@@ -124,10 +154,10 @@ impl Places {
             layout.addresses.get(&key.workload()).is_some_and(|known| known.contains(&key.addr().ip()))
         };
         take(&mut self.addresses, is_own).context("cannot write to ADDRESSES")?;
-        let is_placed = |key: &InterfaceId| {
-            layout.interfaces.get(&key.get()).is_some_and(|placed| placed.workload.is_some())
+        let is_there = |key: &InterfaceId| {
+            layout.interfaces.contains_key(&key.get()) || layout.others.contains(&key.get())
         };
-        take(&mut self.interfaces, is_placed).context("cannot write to INTERFACES")?;
+        take(&mut self.interfaces, is_there).context("cannot write to INTERFACES")?;
         take(&mut self.namespaces, |key| layout.namespaces.contains_key(&key.get()))
             .context("cannot write to NAMESPACES")
     }
@@ -141,10 +171,10 @@ fn take<K: Pod, V: Pod>(map: &mut HashMap<MapData, K, V>, keep: impl Fn(&K) -> b
 }
 
 #[allow(clippy::cast_possible_truncation)] // the two halves
-fn value<K: Tagged + Copy>(key: K, workload: CgroupId, ambient: bool) -> PlaceValue {
+fn value<K: Tagged + Copy>(key: K, workload: CgroupId, flags: u32) -> PlaceValue {
     let id = workload.get();
     let mut index = 0;
-    [id as u32, (id >> 32) as u32, u32::from(ambient)].map(|payload| {
+    [id as u32, (id >> 32) as u32, flags].map(|payload| {
         let word = Word::new(&PlaceWordTag(key, index), payload).raw();
         index += 1;
         word

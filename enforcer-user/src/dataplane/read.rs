@@ -26,9 +26,10 @@ impl Maps {
     fn read_cells(&self, image: &mut Image) -> Result<()> {
         for entry in &self.workloads {
             let (cgroup, raw) = entry?;
-            image
-                .workloads
-                .extend(open(&cgroup, raw).map(|payload| (cgroup, Workload::from_payload(payload))));
+            let workload = open(&cgroup, raw).map(Workload::from_payload);
+            // Directories above workloads are no part of what is compiled.
+            let workload = workload.filter(|workload| !workload.is_root());
+            image.workloads.extend(workload.map(|workload| (cgroup, workload)));
         }
         for entry in &self.exact {
             let (key, raw) = entry?;

@@ -57,9 +57,10 @@ impl Tables for Maps {
 }
 
 impl Maps {
-    /// What a program reads of a workload.
+    /// What a program reads of a workload; a directory above workloads is none.
     pub(super) fn workload(&self, cgroup: CgroupId) -> Lookup<Workload> {
-        Ok(word(&cgroup, self.workloads.get(&cgroup, 0))?.map(Workload::from_payload))
+        let workload = word(&cgroup, self.workloads.get(&cgroup, 0))?.map(Workload::from_payload);
+        Ok(workload.filter(|workload| !workload.is_root()))
     }
 
     fn backend_at(&self, key: BackendKey) -> Lookup<Backend> {
@@ -78,7 +79,7 @@ impl Maps {
 }
 
 #[expect(clippy::needless_pass_by_value)] // look-ups give their answer away
-fn word<K: Tagged>(key: &K, raw: Result<u64, MapError>) -> Lookup<u32> {
+pub(super) fn word<K: Tagged>(key: &K, raw: Result<u64, MapError>) -> Lookup<u32> {
     match raw {
         Ok(raw) => Word::from_raw(raw).open(key.tag()).map(Some).ok_or(TableFault),
         Err(MapError::KeyNotFound) => Ok(None),

@@ -1,4 +1,5 @@
-//! A program that drops every frame an interface receives: what a capture behind it must not see.
+//! A program that drops every frame an interface receives: what a capture behind it must not see. And one that takes a place and does
+//! nothing.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
@@ -11,6 +12,8 @@ const BPF_TCX_INGRESS: u32 = 46;
 const BPF_F_BEFORE: u32 = 8;
 /// `r0 = TC_ACT_SHOT; exit`.
 const DROP: [u64; 2] = [0x0000_0002_0000_00b7, 0x0000_0000_0000_0095];
+/// `r0 = TCX_NEXT; exit`.
+const NEXT: [u64; 2] = [0xffff_ffff_0000_00b7, 0x0000_0000_0000_0095];
 const LICENSE: &std::ffi::CStr = c"Apache-2.0";
 
 /// The first fields of `union bpf_attr` for `BPF_PROG_LOAD`.
@@ -31,7 +34,7 @@ struct LinkCreate {
     flags: u32,
 }
 
-/// Drops every frame until this is dropped.
+/// A program on an interface, until this is dropped.
 #[derive(Debug)]
 pub struct Wall(OwnedFd);
 
@@ -46,19 +49,28 @@ impl Drop for Wall {
     }
 }
 
-/// Attaches the program to an interface of this thread's network namespace: behind all others, or before them.
+/// Drops every frame that an interface of this thread's network namespace receives: behind all other programs, or before them.
 pub(crate) fn wall(interface: u32, first: bool) -> io::Result<Wall> {
+    attach(interface, &DROP, if first { BPF_F_BEFORE } else { 0 })
+}
+
+/// Attaches a program that does nothing.
+pub(crate) fn bystander(interface: u32) -> io::Result<Wall> {
+    attach(interface, &NEXT, 0)
+}
+
+fn attach(interface: u32, instructions: &'static [u64; 2], flags: u32) -> io::Result<Wall> {
     let program = bpf(
         BPF_PROG_LOAD,
         &ProgLoad {
             prog_type: BPF_PROG_TYPE_SCHED_CLS,
             insn_cnt: 2,
-            insns: DROP.as_ptr() as u64,
+            insns: instructions.as_ptr() as u64,
             license: LICENSE.as_ptr() as u64,
         },
     )?;
     let prog_fd = u32::try_from(program.as_raw_fd()).map_err(io::Error::other)?;
-    let (attach_type, flags) = (BPF_TCX_INGRESS, if first { BPF_F_BEFORE } else { 0 });
+    let attach_type = BPF_TCX_INGRESS;
     bpf(BPF_LINK_CREATE, &LinkCreate { prog_fd, target_ifindex: interface, attach_type, flags }).map(Wall)
 }
 

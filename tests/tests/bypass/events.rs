@@ -13,6 +13,8 @@ use enforcer_tests::probe::Probe;
 use enforcer_tests::world::{Spot, World};
 use serde_json::Value;
 
+/// The workload of what has no identity.
+pub(crate) const NOBODY: &str = "nobody";
 /// How long a denial may take to be told on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -99,7 +101,7 @@ impl Events {
         Ok(Some(Denial {
             hook: text(&flow["hook"]).trim_end_matches(['4', '6']).to_owned(),
             reason: text(&flow["reason"]),
-            workload: text(&flow["workload"]["name"]),
+            workload: flow["workload"]["name"].as_str().unwrap_or(NOBODY).to_owned(),
             to: flow["destination"]["ip"].as_str().and_then(|ip| ip.parse().ok()),
         }))
     }

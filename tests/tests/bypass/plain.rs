@@ -1,9 +1,10 @@
 //! A workload without a network of its own: a cgroup, and the node's interfaces.
 
 use anyhow::{Context as _, Result, ensure};
+use enforcer_tests::agent::Until;
 use enforcer_tests::node::Node;
 
-use crate::events::Denial;
+use crate::events::{Denial, NOBODY};
 use crate::stage::Control::{self, Like, Same};
 use crate::stage::{Case, REGISTRY, Stage};
 use crate::table::{self, Row};
@@ -16,11 +17,13 @@ fn stage() -> Result<Stage> {
         .pods()
         .registry(REGISTRY)
         .flag("--workload", "cgroup={cgroup}/pods/plain,namespace=web,name=plain")
+        .flag("--cgroup", "{cgroup}/pods")
         .flag("--uplink", "uplink0")
         .flag("--event-rate", "100000")
         .prepare()?;
     node.world().make_cgroup("pods/plain")?;
-    node.start_agent(enforcer_tests::agent::Until::Ready)?;
+    node.world().make_cgroup(&format!("pods/{NOBODY}"))?;
+    node.start_agent(Until::Ready)?;
     Stage::around_plain(node, "plain")
 }
 
@@ -86,6 +89,53 @@ fn a_workload_without_an_interface() -> Result<()> {
     stage()?.all("90 plain", PLAIN)
 }
 
+/// An interface that can have no program: its frames are those of its workload where they leave the node.
+#[test]
+fn frames_of_a_pod_whose_interface_takes_no_program() -> Result<()> {
+    let mut node = Node::new()
+        .pods()
+        .registry(REGISTRY)
+        .workload("web", "curl")
+        .flag("--uplink", "uplink0")
+        .flag("--event-rate", "100000")
+        .prepare()?;
+    let crowd = node.world().crowd("curl")?;
+    node.start_agent(Until::Answers)?;
+    let mut stage = Stage::around_plain(node, "curl")?;
+    let mut denials = Vec::new();
+    for command in ["packet-raw {4}", "packet-raw {6}", "packet-dgram {4}", "packet-ring {6}"] {
+        denials.push(stage.stopped(command).with_context(|| command.to_owned())?);
+        let control = command.replace('{', "{ok");
+        stage.arrives(&control).with_context(|| format!("the control {control}"))?;
+    }
+    let status = stage.node.status()?;
+    let told = status["not_ready"][0].as_str().unwrap_or_default();
+    ensure!(told.starts_with("packets at the interface pod-1 of web/curl are not judged"), "{status:#}");
+    drop(crowd);
+    let technique = "Its veth takes no program: AF_PACKET";
+    table::publish("90 uplink", &[Row::of(technique, &denials, "itself")])
+}
+
+/// What has no identity is denied everything, and its frames by the uplink: those of the workload beside it pass there.
+#[test]
+fn frames_of_a_process_without_identity() -> Result<()> {
+    let mut stage = stage()?;
+    let mut denials = Vec::new();
+    for name in ["packet-raw", "packet-dgram", "packet-ring"] {
+        for to in ["{4}", "{6}", "{ok4}", "{ok6}"] {
+            let command = format!("{name} {to} mac=02:00:00:00:ff:02");
+            stage.who = NOBODY;
+            denials.push(stage.stopped(&command).with_context(|| command.clone())?);
+            if to.starts_with("{ok") {
+                stage.who = "plain";
+                stage.arrives(&command).with_context(|| format!("the control {command}"))?;
+            }
+        }
+    }
+    let technique = "No identity: AF_PACKET, --uplink";
+    table::publish("91 nobody", &[Row::of(technique, &denials, "a workload")])
+}
+
 /// The kernel's limit, and why such a workload must not have `CAP_NET_RAW`: what leaves past the queues of an interface
 /// (`__dev_direct_xmit`) meets no program of its egress, and a socket that is not of IP no program of a cgroup.
 #[test]
@@ -96,5 +146,5 @@ fn past_the_queues_of_the_uplink_there_is_nobody() -> Result<()> {
         ensure!(format!("{error:#}").contains("PASSES: seen outside"), "{command}: {error:#}");
     }
     let technique = "No veth: past the queue, AF_XDP";
-    table::publish("91 limit", &[Row::of(technique, &[Denial::nowhere()], "CAP_NET_RAW")])
+    table::publish("92 limit", &[Row::of(technique, &[Denial::nowhere()], "CAP_NET_RAW")])
 }
