@@ -2,6 +2,9 @@
 //!
 //! Each workload has a table of its own (`FLOWS`), so that nobody can push another's flows out of it. A flow that was pushed out
 //! costs a fresh decision; it never opens anything. A value is one [`crate::word::Word`].
+//!
+//! What was heard on the host's side of an interface is certain. What was heard at a socket may have been made by the workload itself, in
+//! a network namespace of its own; it has other keys, which no program of an interface looks for.
 
 use crate::addr::{Addr, Port, Protocol};
 use crate::word::{Tagged, mix, tag_addr};
@@ -20,6 +23,16 @@ pub enum FlowKind {
     Fragment = 3,
 }
 
+/// Where it was heard of.
+#[repr(u16)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Heard {
+    /// On the host's side of an interface.
+    Interface = 0,
+    /// At a socket.
+    Socket = 1,
+}
+
 /// A key of a workload's table.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -29,14 +42,21 @@ pub struct FlowKey {
     remote_port: Port,
     protocol: Protocol,
     kind: u8,
-    pad: u16,
+    heard: u16,
 }
 
 impl FlowKey {
     /// A TCP or UDP flow. The workload's own address is not part of it: it has one, as a rule, and all are its own.
     #[inline(always)]
     pub const fn transport(protocol: Protocol, remote: Addr, remote_port: Port, local_port: Port) -> Self {
-        Self { remote, local_port, remote_port, protocol, kind: FlowKind::Transport as u8, pad: 0 }
+        Self {
+            remote,
+            local_port,
+            remote_port,
+            protocol,
+            kind: FlowKind::Transport as u8,
+            heard: Heard::Interface as u16,
+        }
     }
 
     /// An echo request with this identifier.
@@ -44,7 +64,14 @@ impl FlowKey {
     pub const fn echo(remote: Addr, identifier: Port) -> Self {
         let kind = FlowKind::Echo as u8;
         let protocol = Protocol::ICMP;
-        Self { remote, local_port: identifier, remote_port: Port::ANY, protocol, kind, pad: 0 }
+        Self {
+            remote,
+            local_port: identifier,
+            remote_port: Port::ANY,
+            protocol,
+            kind,
+            heard: Heard::Interface as u16,
+        }
     }
 
     /// A neighbour.
@@ -52,7 +79,14 @@ impl FlowKey {
     pub const fn neighbour(remote: Addr) -> Self {
         let kind = FlowKind::Neighbour as u8;
         let protocol = Protocol::ICMPV6;
-        Self { remote, local_port: Port::ANY, remote_port: Port::ANY, protocol, kind, pad: 0 }
+        Self {
+            remote,
+            local_port: Port::ANY,
+            remote_port: Port::ANY,
+            protocol,
+            kind,
+            heard: Heard::Interface as u16,
+        }
     }
 
     /// The fragments of one datagram.
@@ -65,8 +99,20 @@ impl FlowKey {
             remote_port: Port::from_ctx(identification >> 16),
             protocol,
             kind: FlowKind::Fragment as u8,
-            pad: 0,
+            heard: Heard::Interface as u16,
         }
+    }
+
+    /// The same, heard of there.
+    #[inline(always)]
+    pub const fn heard(self, heard: Heard) -> Self {
+        Self { heard: heard as u16, ..self }
+    }
+
+    /// Becomes the same, heard of there.
+    #[inline(always)]
+    pub const fn hear(&mut self, heard: Heard) {
+        self.heard = heard as u16;
     }
 }
 
@@ -74,7 +120,7 @@ impl Tagged for FlowKey {
     #[inline(always)]
     fn tag(&self) -> u32 {
         let ports = (self.local_port.raw() as u32) << 16 | self.remote_port.raw() as u32;
-        let what = (self.protocol.get() as u32) << 8 | self.kind as u32;
+        let what = (self.heard as u32) << 16 | (self.protocol.get() as u32) << 8 | self.kind as u32;
         tag_addr(mix(mix(9, ports), what), &self.remote)
     }
 }
@@ -137,7 +183,7 @@ pub const FRAGMENT_SECONDS: u32 = 30;
 /// Seconds in which an echo request may be answered.
 pub const ECHO_SECONDS: u32 = 30;
 /// Seconds for which somebody who has sent neighbour discovery is a neighbour.
-pub const NEIGHBOUR_SECONDS: u32 = 60;
+pub const NEIGHBOUR_SECONDS: u32 = 600;
 /// Seconds after the last datagram that came in.
 pub const UDP_SECONDS: u32 = 180;
 /// Seconds after both sides have said that they send no more (`TCP_TIMEWAIT_LEN`).
@@ -147,7 +193,7 @@ pub const TCP_SECONDS: u32 = 86_400;
 /// A flow's time is written anew when it is older than this.
 const REFRESH_SECONDS: u32 = 8;
 
-/// What is known of a flow: the payload of its word. Four flags, and the second in which the other side was heard last.
+/// What is known of a flow: the payload of its word. Flags, and the second in which the other side was heard last.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Flow(u32);
 
@@ -164,6 +210,7 @@ impl Flow {
     const BEGUN_BY_REMOTE: u32 = 1;
     const REMOTE_FIN: u32 = 2;
     const LOCAL_FIN: u32 = 4;
+    const RESET: u32 = 8;
     const OVER: u32 = Self::REMOTE_FIN | Self::LOCAL_FIN;
     const SECOND: u32 = 0xff_ffff;
 
@@ -226,7 +273,7 @@ impl Flow {
         }
         let Some(flow) = known else { return Arrival::Keep };
         if flags.is_rst() {
-            return Arrival::Set(flow.at(second, Self::OVER));
+            return Arrival::Set(flow.at(second, Self::OVER | Self::RESET));
         }
         if flags.is_fin() {
             return Arrival::Set(flow.at(second, Self::REMOTE_FIN));
@@ -237,11 +284,18 @@ impl Flow {
         Arrival::Set(flow.at(second, 0))
     }
 
-    /// A datagram has come in. `expected`: the workload may send there, so that it answers one which the workload sent.
+    /// Whether a datagram that comes in now belongs to it, whoever began it.
+    #[inline(always)]
+    pub const fn goes_on(self, second: u32) -> bool {
+        self.is_within(UDP_SECONDS, second)
+    }
+
+    /// A datagram has come in. `expected`: the workload may send there, so that it answers one which the workload sent; asked only
+    /// where the known flow does not go on.
     #[inline(always)]
     pub const fn datagram_arrived(known: Option<Self>, expected: bool, second: u32) -> Arrival {
         match known {
-            Some(flow) if flow.is_within(UDP_SECONDS, second) => {
+            Some(flow) if flow.goes_on(second) => {
                 if flow.age(second) < REFRESH_SECONDS {
                     Arrival::Keep
                 } else {
@@ -265,16 +319,28 @@ impl Flow {
             return if closes && self.is_within(2 * CLOSING_SECONDS, second) { Some(self) } else { None };
         }
         if self.is_over() {
-            let last_words = payload == 0 && self.is_within(CLOSING_SECONDS, second);
-            return if last_words { Some(self) } else { None };
+            // What was lost is sent again, but not after a reset.
+            let last_words = payload == 0 || self.0 & Self::RESET == 0;
+            return if last_words && self.is_within(CLOSING_SECONDS, second) { Some(self) } else { None };
         }
         if flags.is_rst() {
-            return Some(self.at(second, Self::OVER));
+            return Some(self.at(second, Self::OVER | Self::RESET));
         }
         if flags.is_fin() {
             return Some(self.at(second, Self::LOCAL_FIN));
         }
         if self.age(second) < REFRESH_SECONDS { Some(self) } else { Some(self.at(second, 0)) }
+    }
+
+    /// Whether the other side has sent something of this kind that an ICMP error may be about.
+    #[inline(always)]
+    pub const fn may_be_quoted(self, protocol: Protocol, second: u32) -> bool {
+        let seconds = match protocol {
+            Protocol::TCP => TCP_SECONDS,
+            Protocol::UDP => UDP_SECONDS,
+            _ => ECHO_SECONDS,
+        };
+        self.0 & Self::BEGUN_BY_REMOTE != 0 && !self.is_over() && self.is_within(seconds, second)
     }
 
     /// Whether a datagram of the workload answers one that came in.
@@ -325,10 +391,10 @@ mod tests {
         assert!(flow.answered_by(ACK, 1_000, 100).is_some(), "one side may still send");
         let flow = flow.answered_by(FIN_ACK, 0, 20).unwrap();
         assert!(flow.answered_by(ACK, 0, 80).is_some());
-        assert!(flow.answered_by(ACK, 1, 21).is_none());
-        assert!(flow.answered_by(ACK, 0, 81).is_none());
+        assert!(flow.answered_by(FIN_ACK, 900, 21).is_some(), "the last segment was lost");
+        assert!(flow.answered_by(ACK, 0, 81).is_none() && flow.answered_by(ACK, 900, 81).is_none());
         let reset = arrived(arrived(None, SYN, 5), RST, 6).unwrap();
-        assert!(reset.answered_by(ACK, 1, 6).is_none());
+        assert!(reset.answered_by(ACK, 1, 6).is_none() && reset.answered_by(ACK, 0, 6).is_some());
         assert_eq!(arrived(Some(reset), SYN, 7), Some(Flow::begun_by_remote(7)));
     }
 
@@ -359,6 +425,36 @@ mod tests {
         assert!(!later.answers_datagram(1_100));
         let Arrival::Set(expected) = Flow::datagram_arrived(None, true, 1_100) else { panic!("not kept") };
         assert!(!expected.answers_datagram(1_100));
+    }
+
+    #[test]
+    fn a_flow_of_long_ago_is_asked_for_anew() {
+        let sent = Flow::begun_here(1_000);
+        assert!(sent.goes_on(1_180) && !sent.goes_on(1_181));
+        let Arrival::Set(flow) = Flow::datagram_arrived(Some(sent), true, 1_181) else { panic!("not kept") };
+        assert!(!flow.answers_datagram(1_181));
+        let Arrival::Set(flow) = Flow::datagram_arrived(Some(sent), false, 1_181) else { panic!("not kept") };
+        assert!(flow.answers_datagram(1_181));
+    }
+
+    #[test]
+    fn an_error_is_about_what_the_other_side_has_sent() {
+        let came = Flow::begun_by_remote(1_000);
+        for (protocol, seconds) in [(Protocol::TCP, TCP_SECONDS), (Protocol::UDP, 180), (Protocol::ICMP, 30)]
+        {
+            assert!(came.may_be_quoted(protocol, 1_000 + seconds), "{protocol:?}");
+            assert!(!came.may_be_quoted(protocol, 1_001 + seconds), "{protocol:?}");
+            assert!(!Flow::begun_here(1_000).may_be_quoted(protocol, 1_000), "{protocol:?}");
+        }
+        let reset = arrived(Some(came), RST, 1_001).unwrap();
+        assert!(!reset.may_be_quoted(Protocol::TCP, 1_001));
+    }
+
+    #[test]
+    fn what_was_heard_at_a_socket_has_another_key_and_another_tag() {
+        let key = FlowKey::neighbour(Addr::UNSPECIFIED);
+        let socket = key.heard(Heard::Socket);
+        assert!(key != socket && key.tag() != socket.tag() && key == key.heard(Heard::Interface));
     }
 
     #[test]

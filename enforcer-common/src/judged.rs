@@ -43,7 +43,7 @@ pub enum Decided {
     Inbound = 3,
 }
 
-/// The value of `JUDGED`: 80 bytes in a socket's storage.
+/// The value of `JUDGED`: 72 bytes in a socket's storage.
 ///
 /// Threads that share a socket write and read it without a lock: a seal over all of it tells a whole one from a mixture of two.
 #[repr(C)]
@@ -58,9 +58,7 @@ pub struct Judged {
     view: u32,
     decided: u32,
     until: u32,
-    lapsed: u32,
     protocol: u32,
-    pad: u32,
 }
 
 impl Judged {
@@ -77,9 +75,7 @@ impl Judged {
             view: view.get(),
             decided: decided as u32,
             until: 0,
-            lapsed: 0,
             protocol: tuple.protocol.get() as u32,
-            pad: 0,
         }
     }
 
@@ -87,12 +83,6 @@ impl Judged {
     #[inline(always)]
     pub const fn until(self, second: u32) -> Self {
         Self { until: second, ..self }
-    }
-
-    /// The same, of a flow whose endpoint the service does not have any more, as was seen first in this second.
-    #[inline(always)]
-    pub const fn lapsed(self, second: u32) -> Self {
-        Self { lapsed: second, ..self }
     }
 
     /// Ready to be stored.
@@ -157,12 +147,6 @@ impl Judged {
         self.until
     }
 
-    /// The second since boot at which the endpoint was missed first, 0 for never.
-    #[inline(always)]
-    pub const fn lapse(&self) -> u32 {
-        self.lapsed
-    }
-
     /// Never 0, so that nothing but a written one is whole.
     #[inline(always)]
     const fn sum(&self) -> u64 {
@@ -170,7 +154,7 @@ impl Judged {
         let hash = fold(fold(self.generation, pair(a[0], a[1])), pair(a[2], a[3]));
         let hash = fold(fold(hash, pair(b[0], b[1])), pair(b[2], b[3]));
         let hash = fold(fold(hash, pair(self.ports, self.interface)), pair(self.view, self.decided));
-        fold(fold(hash, pair(self.until, self.lapsed)), self.protocol as u64) | 1
+        fold(hash, pair(self.until, self.protocol)) | 1
     }
 }
 
@@ -240,16 +224,15 @@ mod tests {
         assert_eq!(Judged::from_bytes(&bytes), Some(judged.sealed()));
         assert_eq!(judged.interface(), 7);
         assert_eq!(Judged::from_bytes(&bytes[1..]), None);
-        // The last four are padding.
-        for byte in 0..bytes.len() - 4 {
+        for byte in 0..bytes.len() {
             let mut torn = bytes;
             torn[byte] ^= 0x10;
             assert_eq!(Judged::from_bytes(&torn), None, "byte {byte}");
         }
-        assert_eq!(Judged::from_bytes(&[0; 80]), None, "new storage");
+        assert_eq!(Judged::from_bytes(&[0; 72]), None, "new storage");
     }
 
-    fn bytes(judged: &Judged) -> [u8; 80] {
+    fn bytes(judged: &Judged) -> [u8; 72] {
         // SAFETY: of the same size, without padding.
         unsafe { core::mem::transmute(*judged) }
     }

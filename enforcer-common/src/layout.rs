@@ -40,8 +40,8 @@ const _: () = {
     assert!(size_of::<PrefixValue>() == 16);
     assert!(size_of::<FlowEvent>() == 112 && align_of::<FlowEvent>() == 8);
     assert!(size_of::<EventBudget>() == 40);
-    assert!(size_of::<Translation>() == 40 && align_of::<Translation>() == 4);
-    assert!(size_of::<Judged>() == 80 && align_of::<Judged>() == 8);
+    assert!(size_of::<Translation>() == 44 && align_of::<Translation>() == 4);
+    assert!(size_of::<Judged>() == 72 && align_of::<Judged>() == 8);
     assert!(size_of::<FlowKey>() == 24 && align_of::<FlowKey>() == 4);
     assert!(size_of::<OwnAddressKey>() == 24 && align_of::<OwnAddressKey>() == 8);
 };

@@ -1,5 +1,7 @@
 //! What a socket remembers of a translation, so that its program sees the address that it asked for.
 
+use core::mem::offset_of;
+
 use crate::addr::{Addr, Port};
 use crate::verdict::Backend;
 use crate::word::mix;
@@ -16,6 +18,8 @@ pub struct Translation {
     asked_port: Port,
     backend_port: Port,
     check: u32,
+    /// Outside of the check: programs of packets write this word alone.
+    missed: u32,
 }
 
 impl Translation {
@@ -26,7 +30,11 @@ impl Translation {
         asked_port: Port::ANY,
         backend_port: Port::ANY,
         check: 0,
+        missed: 0,
     };
+
+    /// Where [`Self::missed`] is.
+    pub const MISSED_AT: usize = offset_of!(Self, missed);
 
     /// `asked` was sent to `backend`.
     #[inline(always)]
@@ -37,6 +45,7 @@ impl Translation {
             asked_port: asked.port,
             backend_port: backend.port,
             check: 0,
+            missed: 0,
         };
         Self { check: empty.sum(), ..empty }
     }
@@ -63,6 +72,12 @@ impl Translation {
     pub fn asked_for(&self, backend: &Backend) -> Option<Backend> {
         let same = self.backend_port == backend.port && self.backend == backend.addr;
         (same && self.is_whole()).then_some(Backend { addr: self.asked, port: self.asked_port })
+    }
+
+    /// The second since boot in which a packet went to the endpoint first though the service had lost it; 0 for never.
+    #[inline(always)]
+    pub const fn missed(&self) -> u32 {
+        self.missed
     }
 
     /// The place among `places` at which it goes when none is free.
@@ -144,15 +159,15 @@ mod tests {
         let bytes = bytes(&translation);
         assert_eq!(Translation::from_bytes(&bytes), Some(translation));
         assert_eq!(Translation::from_bytes(&bytes[1..]), None);
-        for byte in 0..bytes.len() {
+        for byte in 0..Translation::MISSED_AT {
             let mut torn = bytes;
             torn[byte] ^= 0x10;
             assert_eq!(Translation::from_bytes(&torn), None, "byte {byte}");
         }
-        assert_eq!(Translation::from_bytes(&[0; 40]), None, "new storage");
+        assert_eq!(Translation::from_bytes(&[0; 44]), None, "new storage");
     }
 
-    fn bytes(translation: &Translation) -> [u8; 40] {
+    fn bytes(translation: &Translation) -> [u8; 44] {
         // SAFETY: of the same size, without padding.
         unsafe { core::mem::transmute(*translation) }
     }

@@ -2,8 +2,9 @@
 
 use enforcer_common::addr::Protocol;
 use enforcer_common::event::Hook;
-use enforcer_common::flow::{Arrival, Flow, FlowKey};
+use enforcer_common::flow::{Arrival, Flow, FlowKey, Heard};
 use enforcer_common::packet::{Icmp, Packet, Part, icmp};
+use enforcer_common::reason::Reason;
 use enforcer_common::verdict::Action;
 
 use crate::ctx::skb::Skb;
@@ -27,7 +28,8 @@ pub fn record(skb: Skb, hook: Hook) {
         // Nothing changes for a connection.
         return;
     }
-    if maps::is_off() {
+    // Connections that begin while it is off go on when it is switched on; for what has no beginning, that would let answers in.
+    if packet.protocol != Protocol::TCP && maps::is_off() {
         return;
     }
     let who = match identity::sender(skb, hook) {
@@ -35,11 +37,18 @@ pub fn record(skb: Skb, hook: Hook) {
         Sender::Unknown => Identity::UNKNOWN,
         Sender::Elsewhere | Sender::Fault => return,
     };
+    let heard = heard_at(hook);
     match packet.protocol {
-        Protocol::TCP => segment(who, &packet),
-        Protocol::UDP => datagram(who, &packet),
-        _ => message(who, &packet),
+        Protocol::TCP => segment(who, &packet, heard),
+        Protocol::UDP => datagram(who, &packet, heard),
+        _ => message(who, &packet, heard),
     }
+}
+
+/// Where a program hears of flows.
+#[inline(always)]
+pub const fn heard_at(hook: Hook) -> Heard {
+    if matches!(hook, Hook::Interface) { Heard::Interface } else { Heard::Socket }
 }
 
 /// The flow as the workload has it.
@@ -49,8 +58,8 @@ const fn key(packet: &Packet) -> FlowKey {
 }
 
 #[inline(always)]
-fn segment(who: Identity, packet: &Packet) {
-    let (key, second) = (key(packet), ctx::now_second());
+fn segment(who: Identity, packet: &Packet, heard: Heard) {
+    let (key, second) = (key(packet).heard(heard), ctx::now_second());
     let known = flows::get(who.cgroup, &key);
     if let Arrival::Set(flow) = Flow::segment_arrived(known, packet.tcp_flags(), second) {
         flows::set(who.cgroup, &key, flow);
@@ -58,14 +67,17 @@ fn segment(who: Identity, packet: &Packet) {
 }
 
 #[inline(always)]
-fn datagram(who: Identity, packet: &Packet) {
-    let (key, second) = (key(packet), ctx::now_second());
+fn datagram(who: Identity, packet: &Packet, heard: Heard) {
+    let (key, second) = (key(packet).heard(heard), ctx::now_second());
     let known = flows::get(who.cgroup, &key);
-    // A flow that was pushed out of the table must not come back as one that the other side has begun.
-    let expected = known.is_none() && {
+    // A flow that was pushed out of the table, or was silent for long, must not come back as one that the other side has begun.
+    let goes_on = known.is_some_and(|flow| flow.goes_on(second));
+    let expected = !goes_on && {
         let (addr, port) = (packet.source, packet.source_port);
         let facts = Facts { who, protocol: Protocol::UDP, addr, port, ..Facts::NONE };
-        judge::ask(&facts).action != Action::Deny
+        let ruling = judge::ask(&facts);
+        // Where everything is allowed, nothing is expected.
+        ruling.action != Action::Deny && ruling.reason != Reason::AllowAny
     };
     if let Arrival::Set(flow) = Flow::datagram_arrived(known, expected, second) {
         flows::set(who.cgroup, &key, flow);
@@ -74,11 +86,11 @@ fn datagram(who: Identity, packet: &Packet) {
 
 /// Echo requests may be answered; and who sends neighbour discovery is a neighbour.
 #[inline(always)]
-fn message(who: Identity, packet: &Packet) {
+fn message(who: Identity, packet: &Packet, heard: Heard) {
     let key = match icmp(packet) {
         Icmp::Echo => FlowKey::echo(packet.source, packet.source_port),
         Icmp::Neighbour => FlowKey::neighbour(packet.source),
         _ => return,
     };
-    flows::set(who.cgroup, &key, Flow::begun_by_remote(ctx::now_second()));
+    flows::set(who.cgroup, &key.heard(heard), Flow::begun_by_remote(ctx::now_second()));
 }

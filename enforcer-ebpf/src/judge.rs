@@ -2,7 +2,7 @@
 
 use enforcer_common::addr::{Addr, Port, Protocol};
 use enforcer_common::event::{Asked, Hook};
-use enforcer_common::flow::FlowKey;
+use enforcer_common::flow::{FlowKey, Heard};
 use enforcer_common::id::{RuleId, ViewId};
 use enforcer_common::judged::{Decided, Judged, Tuple};
 use enforcer_common::key::{CgroupId, NetnsCookie};
@@ -257,8 +257,8 @@ fn allowed_by_flow(workload: CgroupId, asked: &Asked) -> Reason {
     if !asked.protocol.is_udp() || asked.source_port == Port::ANY {
         return Reason::NoFlow;
     }
-    let key = FlowKey::transport(asked.protocol, asked.destination, asked.port, asked.source_port);
-    match flows::get(workload, &key) {
+    let mut key = FlowKey::transport(asked.protocol, asked.destination, asked.port, asked.source_port);
+    match flows::get_heard(workload, &mut key, Heard::Socket) {
         Some(flow) if flow.answers_datagram(ctx::now_second()) => Reason::Inbound,
         _ => Reason::NoFlow,
     }

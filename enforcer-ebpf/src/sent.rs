@@ -57,8 +57,8 @@ pub fn judge(skb: Skb, hook: Hook, packet: &mut Packet) -> Sent {
     };
     let met = Met { skb, hook, who };
     let ruling = if trusted { rule(&met, packet) } else { Ruling::deny(Reason::TableFault) };
-    if ruling.action == Action::Deny && packet.part == Part::First {
-        after::forget_fragments(&met, packet);
+    if packet.part == Part::First {
+        after::decide_fragments(&met, packet, ruling.action);
     }
     let enforcement = who.enforcement();
     if enforcement == Enforcement::Off {

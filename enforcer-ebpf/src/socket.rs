@@ -172,7 +172,7 @@ impl Replies {
     /// In arithmetic: with a branch for each of them, the verifier would walk the rest of the program once for each place
     /// ("BPF program is too large. Processed 1000001 insn").
     #[inline(always)]
-    fn position(&self, difference: impl Fn(&Translation) -> u32) -> Option<usize> {
+    pub fn position(&self, difference: impl Fn(&Translation) -> u32) -> Option<usize> {
         let mut found = 0;
         for index in 0..REPLIES_PER_SOCKET {
             let mask = ctx::ones_if_zero(difference(&self.get(index)));

@@ -26,6 +26,8 @@ const LONGEST_V4: u32 = 576;
 const LONGEST_V6: u32 = 1_280;
 /// Neighbour discovery with all the options that anybody uses.
 const LONGEST_NEIGHBOUR: u32 = 128;
+/// A report of listeners: some twenty groups. Who listens to more sends several (RFC 3810 §5.2.15).
+const LONGEST_LISTENER: u32 = 512;
 
 /// The header that all messages have.
 #[inline(always)]
@@ -82,7 +84,9 @@ pub(crate) const fn is_of_neighbour(packet: &Packet) -> bool {
 
 /// Who listens is told to the link alone, with a hop-by-hop header for its routers (RFC 3810 §5).
 const fn is_of_listener(packet: &Packet) -> bool {
-    packet.hop_limit == 1 && (!packet.extended || packet.is_hop_by_hop_only)
+    packet.hop_limit == 1
+        && (!packet.extended || packet.is_hop_by_hop_only)
+        && packet.end - packet.transport <= LONGEST_LISTENER
 }
 
 /// The flow of the packet that an error quotes, as its sender had it.

@@ -279,6 +279,8 @@ fn icmp_messages_by_what_they_are_for() {
         (134, 255, 16, Icmp::Other),
         (137, 255, 16, Icmp::Other),
         (143, 1, 20, Icmp::Listener),
+        (143, 1, 504, Icmp::Listener),
+        (143, 1, 505, Icmp::Other),
         (143, 2, 20, Icmp::Other),
     ] {
         let packet = read(true, v6(58, hop_limit, &message(kind, 0, &vec![0; size]))).unwrap();

@@ -4,7 +4,7 @@ use core::ptr::read_volatile;
 
 use aya_ebpf::btf_maps::{HashOfMaps, LruHashMap};
 use aya_ebpf::macros::btf_map;
-use enforcer_common::flow::{Flow, FlowKey};
+use enforcer_common::flow::{Flow, FlowKey, Heard};
 use enforcer_common::key::CgroupId;
 use enforcer_common::limits;
 use enforcer_common::word::{Tagged as _, Word};
@@ -30,6 +30,18 @@ pub fn get(workload: CgroupId, key: &FlowKey) -> Option<Flow> {
     // SAFETY: an aligned 8-byte value of a live map.
     let word = Word::from_raw(unsafe { read_volatile(pointer) });
     Some(Flow::from_payload(word.open(key.tag())?))
+}
+
+/// The same as a program hears of it there: at a socket, what was heard on the host's side counts as well. The key is then that of
+/// what was heard there.
+#[inline(always)]
+pub fn get_heard(workload: CgroupId, key: &mut FlowKey, heard: Heard) -> Option<Flow> {
+    let flow = get(workload, key);
+    if flow.is_some() || matches!(heard, Heard::Interface) {
+        return flow;
+    }
+    key.hear(heard);
+    get(workload, key)
 }
 
 /// Remembers a flow of `workload`. One that cannot be remembered costs a decision, too.

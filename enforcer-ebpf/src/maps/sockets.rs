@@ -58,29 +58,46 @@ pub fn set_judged(socket: &PacketSocket, judged: Judged) {
     }
 }
 
-/// What the socket of a packet asked for when it was sent to `target` instead; [`Backend::NONE`] when it asked for that itself.
+/// What the socket of a packet remembers of having been sent to `target` instead of what it had asked for.
 #[inline(always)]
-pub fn asked_for(socket: &PacketSocket, target: &Backend) -> Backend {
+fn translation(socket: &PacketSocket, target: &Backend) -> Option<NonNull<Translation>> {
     looked(Looked::Storage);
     let map = (&raw const PEERS).cast_mut().cast();
     // SAFETY: as above.
     let pointer = unsafe { bpf_sk_storage_get(map, socket.raw().cast(), null_mut(), 0) };
-    if !pointer.is_null() {
+    if let Some(peer) = NonNull::new(pointer.cast::<Translation>()) {
         // SAFETY: as above.
-        let peer: Translation = unsafe { read_volatile(pointer.cast()) };
-        if let Some(asked) = peer.asked_for(target) {
-            return asked;
+        let kept = unsafe { read_volatile(peer.as_ptr()) };
+        if kept.asked_for(target).is_some() {
+            return Some(peer);
         }
     }
     looked(Looked::Storage);
     let map = (&raw const REPLIES).cast_mut().cast();
     // SAFETY: as above.
     let pointer = unsafe { bpf_sk_storage_get(map, socket.raw().cast(), null_mut(), 0) };
-    let Some(first) = NonNull::new(pointer.cast::<Translation>()) else { return Backend::NONE };
-    let replies = Replies { first: first.as_ptr() };
-    match replies.at(|kept| kept.backend_differs(target)) {
-        Some(kept) => kept.asked_for(target).unwrap_or(Backend::NONE),
-        None => Backend::NONE,
+    let replies = Replies { first: NonNull::new(pointer.cast::<Translation>())?.as_ptr() };
+    let place = replies.position(|kept| kept.backend_differs(target))?;
+    // SAFETY: within the array, by the mask, which the verifier sees.
+    NonNull::new(unsafe { replies.first.add(place & LAST_REPLY) })
+}
+
+/// What the socket of a packet asked for when it was sent to `target` instead ([`Backend::NONE`] when it asked for that itself), and when
+/// `target` was missed first.
+#[inline(always)]
+pub fn asked_for(socket: &PacketSocket, target: &Backend) -> (Backend, u32) {
+    let Some(kept) = translation(socket, target) else { return (Backend::NONE, 0) };
+    // SAFETY: the storage of a living socket; what another thread writes meanwhile fails its check.
+    let kept = unsafe { read_volatile(kept.as_ptr()) };
+    (kept.asked_for(target).unwrap_or(Backend::NONE), kept.missed())
+}
+
+/// Remembers with the translation when its endpoint was missed first.
+#[inline(always)]
+pub fn set_missed(socket: &PacketSocket, target: &Backend, second: u32) {
+    if let Some(kept) = translation(socket, target) {
+        // SAFETY: an aligned word of the storage of a living socket.
+        unsafe { write_volatile(kept.as_ptr().cast::<u8>().add(Translation::MISSED_AT).cast(), second) };
     }
 }
 

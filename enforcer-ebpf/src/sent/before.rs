@@ -2,12 +2,13 @@
 
 use enforcer_common::addr::{Addr, Port, Protocol};
 use enforcer_common::event::Hook;
-use enforcer_common::flow::{FRAGMENT_SECONDS, FlowKey};
+use enforcer_common::flow::{FRAGMENT_SECONDS, Flow, FlowKey};
 use enforcer_common::judged::{Decided, Tuple};
 use enforcer_common::packet::{Arp, Packet, Part};
 use enforcer_common::reason::Reason;
 use enforcer_common::verdict::{Backend, TableFault};
 
+use crate::arrived::heard_at;
 use crate::ctx;
 use crate::ctx::skb::{PacketSocket, Skb};
 use crate::established::is_current;
@@ -30,6 +31,12 @@ pub fn look(met: &Met, packet: &mut Packet, facts: &mut Facts) -> Ruling {
     }
     if let Err(reason) = ends(met, packet) {
         return Ruling::deny(reason);
+    }
+    if matches!(met.hook, Hook::Packet)
+        && !met.who.is_unknown()
+        && places::is_own(met.who.cgroup, packet.destination) == Ok(true)
+    {
+        return Ruling::allow(Reason::Loopback);
     }
     if packet.part == Part::Later {
         return later_fragment(met.who, packet);
@@ -130,7 +137,7 @@ pub fn flow(met: &Met, packet: &Packet, facts: &mut Facts) -> Ruling {
     if began_here(facts) {
         return Ruling::ASK;
     }
-    let Some(seconds) = answers(met.who, packet, facts.second) else { return Ruling::ASK };
+    let Some(seconds) = answers(met, packet, facts) else { return Ruling::ASK };
     let is_kept = packet.protocol == Protocol::UDP || packet.tcp_flags().is_plain();
     facts.decided = if facts.has_socket && is_kept { Decided::Inbound } else { Decided::Nothing };
     facts.end = if seconds == 0 { 0 } else { facts.second + seconds };
@@ -157,12 +164,13 @@ fn recall(socket: &PacketSocket, tuple: &Tuple, packet: &Packet, facts: &mut Fac
     if let Some(judged) = sockets::judged(socket, tuple) {
         facts.decided = judged.decided();
         facts.is_current = is_current(&judged);
-        facts.lapse = judged.lapse();
     }
-    let asked = sockets::asked_for(socket, &Backend { addr: packet.destination, port: packet.port });
+    let (asked, missed) =
+        sockets::asked_for(socket, &Backend { addr: packet.destination, port: packet.port });
     if asked.port != Port::ANY {
         facts.endpoint = packet.destination;
         facts.endpoint_port = packet.port;
+        facts.lapse = missed;
         facts.addr = asked.addr;
         facts.port = asked.port;
     }
@@ -176,17 +184,28 @@ fn began_here(facts: &Facts) -> bool {
 
 /// Whether it answers what came in, and for how many seconds it goes on doing so; 0: as long as its socket lives.
 #[inline(always)]
-fn answers(who: Identity, packet: &Packet, second: u32) -> Option<u32> {
-    let key = FlowKey::transport(packet.protocol, packet.destination, packet.port, packet.source_port);
-    let flow = flows::get(who.cgroup, &key)?;
+fn answers(met: &Met, packet: &Packet, facts: &Facts) -> Option<u32> {
+    let (workload, second, heard) = (met.who.cgroup, facts.second, heard_at(met.hook));
+    let mut key = FlowKey::transport(packet.protocol, packet.destination, packet.port, packet.source_port);
+    let known = flows::get_heard(workload, &mut key, heard);
     if packet.protocol == Protocol::UDP {
+        let flow = known?;
         let left = flow.seconds_left(second);
         let seconds = if left < REMEMBERED_SECONDS { left } else { REMEMBERED_SECONDS };
         return (flow.answers_datagram(second) && seconds > 0).then_some(seconds);
     }
-    let now = flow.answered_by(packet.tcp_flags(), packet.payload, second)?;
-    if now != flow {
-        flows::set(who.cgroup, &key, now);
+    // What its socket remembers may have been pushed out of the table.
+    let is_remembered = facts.decided == Decided::Inbound && !packet.tcp_flags().begins();
+    let before = match known {
+        Some(flow) => flow,
+        None if is_remembered => Flow::begun_by_remote(second),
+        None => return None,
+    };
+    match before.answered_by(packet.tcp_flags(), packet.payload, second) {
+        Some(now) if now != before => flows::set(workload, &key, now),
+        Some(_) => {}
+        None if is_remembered => {}
+        None => return None,
     }
     Some(0)
 }

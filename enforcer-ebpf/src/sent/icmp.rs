@@ -2,12 +2,12 @@
 
 use enforcer_common::addr::Port;
 use enforcer_common::event::Hook;
-use enforcer_common::flow::{ECHO_SECONDS, FlowKey, NEIGHBOUR_SECONDS, TCP_SECONDS};
+use enforcer_common::flow::{ECHO_SECONDS, FlowKey, NEIGHBOUR_SECONDS};
 use enforcer_common::packet::{Icmp, Packet, Quoted, icmp, quoted};
 use enforcer_common::reason::Reason;
 use enforcer_common::verdict::TableFault;
 
-use crate::identity::Identity;
+use crate::arrived::heard_at;
 use crate::judge::{Facts, Ruling};
 use crate::maps::{flows, places};
 use crate::sent::Met;
@@ -15,18 +15,17 @@ use crate::sent::Met;
 /// What an ICMP message belongs to.
 #[inline(never)] // a stack of its own
 pub fn look(met: &Met, packet: &Packet, facts: &mut Facts) -> Ruling {
-    let who = met.who;
     match icmp(packet) {
         Icmp::Echo => {
             facts.port = Port::ANY;
             Ruling::ASK
         }
         Icmp::EchoReply => {
-            let key = FlowKey::echo(packet.destination, packet.source_port);
-            heard_of(who, &key, facts.second, ECHO_SECONDS, Reason::Inbound)
+            let mut key = FlowKey::echo(packet.destination, packet.source_port);
+            heard_of(met, &mut key, facts.second, ECHO_SECONDS, Reason::Inbound)
         }
         Icmp::Error => error(met, packet, facts),
-        Icmp::Neighbour => neighbour(who, packet, facts.second),
+        Icmp::Neighbour => neighbour(met, packet, facts.second),
         Icmp::Listener if is_listener_on_link(packet) => Ruling::allow(Reason::LinkControl),
         Icmp::Listener | Icmp::Other => Ruling::deny(Reason::IcmpType),
     }
@@ -39,8 +38,8 @@ fn is_listener_on_link(packet: &Packet) -> bool {
 }
 
 #[inline(always)]
-fn heard_of(who: Identity, key: &FlowKey, second: u32, seconds: u32, reason: Reason) -> Ruling {
-    match flows::get(who.cgroup, key) {
+fn heard_of(met: &Met, key: &mut FlowKey, second: u32, seconds: u32, reason: Reason) -> Ruling {
+    match flows::get_heard(met.who.cgroup, key, heard_at(met.hook)) {
         Some(flow) if flow.is_within(seconds, second) => Ruling::allow(reason),
         _ => Ruling::deny(Reason::NoFlow),
     }
@@ -48,12 +47,12 @@ fn heard_of(who: Identity, key: &FlowKey, second: u32, seconds: u32, reason: Rea
 
 /// To the link, or to somebody who has proved to be on it.
 #[inline(always)]
-fn neighbour(who: Identity, packet: &Packet, second: u32) -> Ruling {
+fn neighbour(met: &Met, packet: &Packet, second: u32) -> Ruling {
     let to = packet.destination;
     if to.is_link_local() || to.is_neighbour_multicast() {
         return Ruling::allow(Reason::LinkControl);
     }
-    heard_of(who, &FlowKey::neighbour(to), second, NEIGHBOUR_SECONDS, Reason::LinkControl)
+    heard_of(met, &mut FlowKey::neighbour(to), second, NEIGHBOUR_SECONDS, Reason::LinkControl)
 }
 
 /// An error about a packet that the workload has received, which the error quotes.
@@ -71,13 +70,13 @@ fn error(met: &Met, packet: &Packet, facts: &mut Facts) -> Ruling {
         }
     }
     let is_echo = quote.protocol == packet.protocol;
-    let key = if is_echo {
+    let mut key = if is_echo {
         FlowKey::echo(quote.source, quote.source_port)
     } else {
         FlowKey::transport(quote.protocol, quote.source, quote.source_port, quote.port)
     };
-    if let Some(flow) = flows::get(met.who.cgroup, &key)
-        && flow.is_within(TCP_SECONDS, facts.second)
+    if let Some(flow) = flows::get_heard(met.who.cgroup, &mut key, heard_at(met.hook))
+        && flow.may_be_quoted(quote.protocol, facts.second)
     {
         return Ruling::allow(Reason::Related);
     }

@@ -10,6 +10,8 @@ const LONGEST_V4: usize = 576;
 const LONGEST_V6: usize = 1280;
 /// The most of neighbour discovery, from the type on.
 const LONGEST_DISCOVERY: usize = 128;
+/// The most of listener discovery.
+const LONGEST_REPORT: usize = 512;
 
 pub(super) fn ruling(model: &Model, packet: &Packet, kind: u8, code: u8, body: &[u8]) -> Spoken<Ruling> {
     match (packet.protocol, kind) {
@@ -122,6 +124,7 @@ fn listener(packet: &Packet) -> Spoken<Ruling> {
     };
     // In doubt: one hop-by-hop header, and no other.
     let bare = packet.part == Part::Whole && (packet.extensions.is_empty() || packet.extensions == [0]);
+    let bare = bare && packet.payload.len() <= LONGEST_REPORT;
     let from_beside = from == Ipv6Addr::UNSPECIFIED || link_local(from);
     if bare && packet.hop_limit == 1 && link_multicast(to) && from_beside {
         Ok(allow("link_control"))

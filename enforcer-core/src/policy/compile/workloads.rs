@@ -41,6 +41,10 @@ impl Compiler {
             ops.push(MapOp::Barrier);
             ops.extend(removals);
         }
+        if !narrowed.is_empty() {
+            // A program that still holds a workload's old word must not remember what that allows as of after the narrowing.
+            ops.push(MapOp::Barrier);
+        }
         ops.extend(narrowed.into_iter().map(MapOp::Narrow));
         ops
     }

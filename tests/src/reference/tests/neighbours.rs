@@ -63,6 +63,8 @@ fn listener_reports_stay_on_the_link() {
             let behind = [extension(58, 0), report.clone()].concat();
             allowed("link_control", &limited(from, "ff02::16", 1, 0, &behind));
         }
+        allowed("link_control", &limited("::", "ff02::16", 1, 58, &icmp(kind, 0, &[0; 504])));
+        denied("icmp_type", &limited("::", "ff02::16", 1, 58, &icmp(kind, 0, &[0; 505])));
         denied("icmp_type", &limited(OWN6, "ff02::16", 1, 58, &report));
         denied("icmp_type", &limited("fe80::5", "ff02::16", 2, 58, &report));
         denied("icmp_type", &limited("fe80::5", "ff02::16", 255, 58, &report));
