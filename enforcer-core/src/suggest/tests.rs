@@ -176,6 +176,21 @@ spec:
 }
 
 #[test]
+fn one_address_is_said_as_one() {
+    let (first, second) = ("203.0.113.9:443/tcp new.example.com", "203.0.113.10:443/tcp new.example.com");
+    for (flows, told) in [
+        (&[("shop/cart", first)][..], "# The name may have more addresses than the one that was dialled.\n"),
+        (
+            &[("shop/cart", first), ("shop/cart", second)],
+            "# The name may have more addresses than those that were dialled.\n",
+        ),
+    ] {
+        let suggestions = suggested(flows);
+        assert!(suggestions.entries[0].yaml.contains(told), "{suggestions:?}");
+    }
+}
+
+#[test]
 fn an_unknown_policy_is_a_note() {
     let settings = Settings { outbound_policy: NodePolicy::Mesh, ..settings() };
     let denied = [denied("shop/a", "203.0.113.9:443/tcp")];
