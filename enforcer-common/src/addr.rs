@@ -36,6 +36,23 @@ impl Addr {
         Self { words }
     }
 
+    /// The IPv4 address that begins at `at` of a header.
+    #[inline(always)]
+    pub const fn v4_at(header: &[u8], at: usize) -> Self {
+        Self::from_v4_word(word_at(header, at))
+    }
+
+    /// The IPv6 address that begins at `at` of a header.
+    #[inline(always)]
+    pub const fn v6_at(header: &[u8], at: usize) -> Self {
+        Self::from_words([
+            word_at(header, at),
+            word_at(header, at + 4),
+            word_at(header, at + 8),
+            word_at(header, at + 12),
+        ])
+    }
+
     /// The four words, network order in memory.
     #[inline(always)]
     pub const fn words(&self) -> [u32; 4] {
@@ -157,6 +174,12 @@ impl Addr {
     }
 }
 
+/// The four bytes from `at` on as they are in memory.
+#[inline(always)]
+pub(crate) const fn word_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
 /// The part of a `length`-bit mask that falls into the word starting at bit `start`.
 #[inline(always)]
 const fn mask_word(length: u32, start: u32) -> u32 {
@@ -269,6 +292,10 @@ mod tests {
         let addr = Addr::from(IpAddr::from([192, 0, 2, 1]));
         assert_eq!(addr.octets()[10..], [0xff, 0xff, 192, 0, 2, 1]);
         assert_eq!(addr.v4_word().to_ne_bytes(), [192, 0, 2, 1]);
+        assert_eq!(Addr::v4_at(&[9, 9, 192, 0, 2, 1, 9], 2), addr);
+        let v6: Ipv6Addr = "2001:db8:1:2:3:4:5:6".parse().unwrap();
+        let header = [[7; 8].as_slice(), &v6.octets(), &[9]].concat();
+        assert_eq!(Addr::v6_at(&header, 8), Addr::from(v6));
         assert_eq!(Port::new(443).raw().to_ne_bytes(), [1, 187]);
         assert_eq!(Port::from_ctx(Port::new(443).to_ctx()).get(), 443);
     }

@@ -184,10 +184,5 @@ const fn ports(bytes: &[u8; 4], packet: &mut Packet) {
     packet.port = Port::new(u16::from_be_bytes([bytes[2], bytes[3]]));
 }
 
-#[inline(always)]
-const fn word(bytes: &[u8], at: usize) -> u32 {
-    u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-}
-
 #[cfg(test)]
 mod tests;

@@ -94,6 +94,21 @@ reasons! {
     Martian = 28, "martian";
 }
 
+/// What a reason is about: where to look when it is in the way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Subject {
+    /// What is asked for, whatever the registry says.
+    Destination,
+    /// The process that asks.
+    Workload,
+    /// What is registered, and the outbound policy.
+    Registry,
+    /// The kernel, which failed.
+    Kernel,
+    /// The packet or its flow: only the programs on packets give it.
+    Packet,
+}
+
 impl Reason {
     /// How many there are: the size of the counter map.
     #[allow(clippy::cast_possible_truncation)] // a reason's code is one byte
@@ -131,6 +146,37 @@ impl Reason {
             | Self::IcmpType
             | Self::NotTranslated
             | Self::Martian => false,
+        }
+    }
+
+    /// What it is about.
+    pub const fn subject(self) -> Subject {
+        match self {
+            Self::Loopback | Self::Exempt | Self::Protocol => Subject::Destination,
+            Self::UnknownWorkload | Self::UnknownWorkloadAllowed => Subject::Workload,
+            Self::Registered
+            | Self::AllowAny
+            | Self::NotRegistered
+            | Self::NeedsName
+            | Self::NoBackend
+            | Self::WrongFamily
+            | Self::PolicyUnknown => Subject::Registry,
+            Self::TableFault | Self::NoStorage => Subject::Kernel,
+            Self::Inbound
+            | Self::Related
+            | Self::LinkControl
+            | Self::FragmentOfAllowed
+            | Self::Grace
+            | Self::Malformed
+            | Self::SourceRoute
+            | Self::Fragment
+            | Self::ExtensionHeaders
+            | Self::NotIp
+            | Self::SpoofedSource
+            | Self::NoFlow
+            | Self::IcmpType
+            | Self::NotTranslated
+            | Self::Martian => Subject::Packet,
         }
     }
 

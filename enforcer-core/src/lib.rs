@@ -10,6 +10,8 @@
 //! No files, no clock, no network, no kernel. Bad input never makes an `Err`: it makes output and
 //! [`problem::Problem`]s.
 
+#[cfg(test)]
+mod fixture;
 pub mod flow;
 pub mod name;
 pub mod policy;

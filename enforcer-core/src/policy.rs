@@ -45,6 +45,7 @@ use enforcer_common::mode::{Enforcement, OutboundPolicy};
 use enforcer_common::verdict::Role;
 
 use crate::name::{Labels, Namespace};
+use crate::registry::defaults;
 use crate::registry::model::{OutboundMode, Registry, Sidecar};
 
 /// `--outbound-traffic-policy`.
@@ -103,6 +104,23 @@ pub struct Settings {
     pub node_addresses: BTreeSet<IpAddr>,
 }
 
+/// As without flags.
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            cluster_id: defaults::CLUSTER_ID.to_owned(),
+            root_namespace: Namespace::new(defaults::ROOT_NAMESPACE),
+            outbound_policy: NodePolicy::default(),
+            allow_override: false,
+            trusted_exporters: None,
+            permit_any_address: false,
+            direct_endpoints: DirectEndpoints::default(),
+            exempt: Vec::new(),
+            node_addresses: BTreeSet::new(),
+        }
+    }
+}
+
 /// One workload of this node.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct WorkloadSpec {
@@ -120,6 +138,21 @@ pub struct WorkloadSpec {
     pub role: Role,
     /// Whether its packets are judged on the host's side of its interfaces.
     pub covered: bool,
+}
+
+impl WorkloadSpec {
+    /// One without labels, a switch of its own and a mesh proxy, judged at its sockets.
+    pub fn new(cgroup: CgroupId, namespace: Namespace, name: &str) -> Self {
+        Self {
+            cgroup,
+            namespace,
+            name: name.into(),
+            labels: Labels::new(),
+            enforcement: None,
+            role: Role::Alone,
+            covered: false,
+        }
+    }
 }
 
 /// The outbound policy of a workload: the node's flag when it is final; else the mesh's, which the Sidecar's may

@@ -21,7 +21,7 @@ mod validate;
 pub mod visibility;
 pub mod write;
 
-pub use build::{BuildOptions, build};
+pub use build::{BuildOptions, build, defaults};
 pub use model::Registry;
 pub use parse::{Parsed, parse, parse_value};
 pub(crate) use validate::host;

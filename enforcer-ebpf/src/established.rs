@@ -74,8 +74,8 @@ fn read_v4(skb: Skb, network: u32, tuple: &mut Tuple) -> bool {
         return false;
     }
     tuple.protocol = Protocol::new(header[9]);
-    tuple.local = Addr::from_v4_word(word(&header, 12));
-    tuple.remote = Addr::from_v4_word(word(&header, 16));
+    tuple.local = Addr::v4_at(&header, 12);
+    tuple.remote = Addr::v4_at(&header, 16);
     read_ports(skb, network + 20, tuple)
 }
 
@@ -86,10 +86,8 @@ fn read_v6(skb: Skb, network: u32, tuple: &mut Tuple) -> bool {
         return false;
     }
     tuple.protocol = Protocol::new(header[6]);
-    tuple.local =
-        Addr::from_words([word(&header, 8), word(&header, 12), word(&header, 16), word(&header, 20)]);
-    tuple.remote =
-        Addr::from_words([word(&header, 24), word(&header, 28), word(&header, 32), word(&header, 36)]);
+    tuple.local = Addr::v6_at(&header, 8);
+    tuple.remote = Addr::v6_at(&header, 24);
     // An IPv4 address in an IPv6 packet would look like one in an IPv4 packet.
     !tuple.remote.is_v4() && read_ports(skb, network + 40, tuple)
 }
@@ -109,9 +107,4 @@ fn read_ports(skb: Skb, transport: u32, tuple: &mut Tuple) -> bool {
     tuple.local_port = Port::new(u16::from_be_bytes([ports[0], ports[1]]));
     tuple.remote_port = Port::new(u16::from_be_bytes([ports[2], ports[3]]));
     true
-}
-
-#[inline(always)]
-const fn word(bytes: &[u8], at: usize) -> u32 {
-    u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }

@@ -183,18 +183,14 @@ pub struct LogConfig {
 
 /// Defaults that more than one command knows.
 pub mod defaults {
+    pub use enforcer_core::registry::defaults::{CLUSTER_DOMAIN, CLUSTER_ID, ROOT_NAMESPACE};
+
     /// `--pin-dir`
     pub const PIN_DIR: &str = "/sys/fs/bpf/enforcer";
     /// `--admin`
     pub const ADMIN: &str = "/run/enforcer/admin.sock";
     /// `--metrics`
     pub const METRICS: &str = "127.0.0.1:15090";
-    /// `--cluster-id`
-    pub const CLUSTER_ID: &str = "Kubernetes";
-    /// `--cluster-domain`
-    pub const CLUSTER_DOMAIN: &str = "cluster.local";
-    /// `--root-namespace`
-    pub const ROOT_NAMESPACE: &str = "istio-system";
     /// `--endpoint-grace`
     pub const ENDPOINT_GRACE: &str = "10m";
     /// Events per second and workload that reach the agent.

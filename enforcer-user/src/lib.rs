@@ -17,6 +17,8 @@ pub mod config;
 pub mod controller;
 pub mod dataplane;
 pub mod doctor;
+#[cfg(test)]
+mod fixture;
 pub mod flows;
 pub mod http;
 pub mod identity;

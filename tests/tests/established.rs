@@ -10,22 +10,12 @@ use anyhow::{Context as _, Result};
 use enforcer_common::key::CgroupId;
 use enforcer_common::names::map;
 use enforcer_core::policy::budget::Limits;
+use enforcer_tests::entry::entry_at;
 use enforcer_tests::marker::Marker;
 use enforcer_tests::needs;
 use enforcer_tests::node::{Node, OUTSIDE};
 use enforcer_user::dataplane::{Dataplane as _, Kernel, Layout, Placed};
 use serde_json::Value;
-
-const REGISTRY: &str = "
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: payments, namespace: web}
-spec:
-  hosts: [payments.example.com]
-  addresses: [192.0.2.10, \"2001:db8::10\"]
-  resolution: NONE
-  ports: [{number: 4433, name: tls, protocol: TLS}]
-";
 
 /// How many packets are sent, at least.
 const PACKETS: u64 = 200;
@@ -61,7 +51,8 @@ fn sent(node: &Node) -> Result<u64> {
 
 #[test]
 fn a_packet_of_an_established_flow_costs_one_storage_and_no_map() -> Result<()> {
-    let mut node = Node::new().pods().registry(REGISTRY).workload("web", "curl").start()?;
+    let registry = entry_at("payments", "192.0.2.10, \"2001:db8::10\"", &[4433]);
+    let mut node = Node::new().pods().registry(&registry).workload("web", "curl").start()?;
     node.stop_agent()?;
     let world = node.world();
     let index = world.host_index("curl")?;

@@ -1,7 +1,7 @@
 //! `docs/packets.md` §1: the frame up to the network header.
 
-use crate::addr::Addr;
-use crate::packet::{Frame, word};
+use crate::addr::{Addr, word_at};
+use crate::packet::Frame;
 use crate::reason::Reason;
 
 /// The length of an Ethernet header.
@@ -73,12 +73,12 @@ impl Arp {
         if !frame.load(at, &mut message) || frame.length() - at > ARP_MOST {
             return Err(Reason::Malformed);
         }
-        let is_ethernet = word(&message, 0) == u32::from_ne_bytes([0, 1, 8, 0]);
+        let is_ethernet = word_at(&message, 0) == u32::from_ne_bytes([0, 1, 8, 0]);
         let is_v4 = message[4] == 6 && message[5] == 4;
         let asks_or_answers = message[6] == 0 && (message[7] == 1 || message[7] == 2);
         if !is_ethernet || !is_v4 || !asks_or_answers {
             return Err(Reason::Malformed);
         }
-        Ok(Self { sender: Addr::from_v4_word(word(&message, 14)) })
+        Ok(Self { sender: Addr::v4_at(&message, 14) })
     }
 }

@@ -1,7 +1,7 @@
 //! `docs/packets.md` §6: ICMP (RFC 792, RFC 4443) and the packet that an error quotes.
 
-use crate::addr::{Addr, Port, Protocol};
-use crate::packet::{Frame, Packet, Part, v4, v6, word};
+use crate::addr::{Addr, Port, Protocol, word_at};
+use crate::packet::{Frame, Packet, Part, v4, v6};
 use crate::reason::Reason;
 
 /// What a message is for.
@@ -133,7 +133,7 @@ pub fn quoted<F: Frame>(frame: &F, packet: &Packet, quoted: &mut Quoted) -> bool
         }
         _ => {
             quoted.source_port = port(4);
-            word(&transport, 0) & u32::from_ne_bytes([0xff, 0xff, 0, 0])
+            word_at(&transport, 0) & u32::from_ne_bytes([0xff, 0xff, 0, 0])
                 == u32::from_ne_bytes([if packet.is_v6 { 128 } else { 8 }, 0, 0, 0])
         }
     }

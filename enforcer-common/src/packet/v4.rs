@@ -1,7 +1,7 @@
 //! `docs/packets.md` §2: IPv4 (RFC 791).
 
 use crate::addr::{Addr, Port, Protocol};
-use crate::packet::{Frame, Packet, Part, Quoted, first_harmless, word};
+use crate::packet::{Frame, Packet, Part, Quoted, first_harmless};
 use crate::reason::Reason;
 
 /// The header without options.
@@ -30,8 +30,8 @@ pub(super) fn header<F: Frame>(frame: &F, packet: &mut Packet) -> Result<(), Rea
     if header[0] >> 4 != 4 || length < HEADER || length > total || total > has {
         return Err(Reason::Malformed);
     }
-    packet.source = Addr::from_v4_word(word(&header, 12));
-    packet.destination = Addr::from_v4_word(word(&header, 16));
+    packet.source = Addr::v4_at(&header, 12);
+    packet.destination = Addr::v4_at(&header, 16);
     packet.protocol = Protocol::new(header[9]);
     packet.hop_limit = header[8];
     packet.transport = packet.network + length;
@@ -108,8 +108,8 @@ pub(super) fn quoted<F: Frame>(frame: &F, at: u32, quoted: &mut Quoted) -> u32 {
     let length = (header[0] & 0xf) as u32 * 4;
     // A later fragment has no ports.
     let offset = u16::from_be_bytes([header[6], header[7]]) & OFFSET;
-    quoted.source = Addr::from_v4_word(word(&header, 12));
-    quoted.destination = Addr::from_v4_word(word(&header, 16));
+    quoted.source = Addr::v4_at(&header, 12);
+    quoted.destination = Addr::v4_at(&header, 16);
     quoted.protocol = Protocol::new(header[9]);
     let known = matches!(quoted.protocol, Protocol::TCP | Protocol::UDP | Protocol::ICMP);
     if header[0] >> 4 == 4 && length >= HEADER && offset == 0 && known { length } else { 0 }

@@ -1,7 +1,7 @@
 //! `docs/packets.md` §3: IPv6 (RFC 8200).
 
-use crate::addr::{Addr, Port, Protocol};
-use crate::packet::{Frame, Packet, Part, Quoted, first_harmless, word};
+use crate::addr::{Addr, Port, Protocol, word_at};
+use crate::packet::{Frame, Packet, Part, Quoted, first_harmless};
 use crate::reason::Reason;
 
 /// The fixed header.
@@ -26,10 +26,8 @@ pub(super) fn header<F: Frame>(frame: &F, packet: &mut Packet) -> Result<(), Rea
     if header[0] >> 4 != 6 || length > has || (length == 0 && header[6] != NO_NEXT_HEADER) {
         return Err(Reason::Malformed);
     }
-    packet.source =
-        Addr::from_words([word(&header, 8), word(&header, 12), word(&header, 16), word(&header, 20)]);
-    packet.destination =
-        Addr::from_words([word(&header, 24), word(&header, 28), word(&header, 32), word(&header, 36)]);
+    packet.source = Addr::v6_at(&header, 8);
+    packet.destination = Addr::v6_at(&header, 24);
     packet.hop_limit = header[7];
     packet.transport = packet.network + HEADER;
     packet.end = packet.transport + length;
@@ -88,7 +86,7 @@ fn fragment(extension: &[u8; 8], packet: &mut Packet) -> Result<u8, Reason> {
     let field = u16::from_be_bytes([extension[2], extension[3]]);
     let offset = (field >> 3) as u32;
     packet.transport += 8;
-    packet.identification = word(extension, 4);
+    packet.identification = word_at(extension, 4);
     packet.protocol = Protocol::new(extension[0]);
     if is_extension(extension[0]) {
         return Err(Reason::ExtensionHeaders);
@@ -107,10 +105,8 @@ pub(super) fn quoted<F: Frame>(frame: &F, at: u32, quoted: &mut Quoted) -> u32 {
     if !frame.load(at, &mut header) {
         return 0;
     }
-    quoted.source =
-        Addr::from_words([word(&header, 8), word(&header, 12), word(&header, 16), word(&header, 20)]);
-    quoted.destination =
-        Addr::from_words([word(&header, 24), word(&header, 28), word(&header, 32), word(&header, 36)]);
+    quoted.source = Addr::v6_at(&header, 8);
+    quoted.destination = Addr::v6_at(&header, 24);
     quoted.protocol = Protocol::new(header[6]);
     let known = matches!(quoted.protocol, Protocol::TCP | Protocol::UDP | Protocol::ICMPV6);
     if header[0] >> 4 == 6 && known { HEADER } else { 0 }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use enforcer_common::addr::Protocol;
 use enforcer_common::id::RuleId;
-use enforcer_common::reason::Reason;
+use enforcer_common::reason::{Reason, Subject};
 use enforcer_common::verdict::{Action, Verdict};
 
 use crate::name::Namespace;
@@ -36,6 +36,19 @@ const fn denies(short: &'static str, meaning: &'static str, remedy: &'static str
 
 /// What `reason` means and what to do about it.
 pub const fn words(reason: Reason) -> Words {
+    match (reason.subject(), reason.allows()) {
+        (Subject::Packet, _) => packets::words(reason),
+        (Subject::Destination | Subject::Workload | Subject::Registry | Subject::Kernel, true) => {
+            allowance(reason)
+        }
+        (Subject::Destination | Subject::Workload | Subject::Registry | Subject::Kernel, false) => {
+            denial(reason)
+        }
+    }
+}
+
+/// What one means that allows.
+const fn allowance(reason: Reason) -> Words {
     match reason {
         Reason::Loopback => allows(
             "Loopback is always allowed.",
@@ -62,30 +75,7 @@ pub const fn words(reason: Reason) -> Words {
             "It runs below an enforced cgroup, in none that belongs to a workload.",
             "Give its cgroup an identity with --workload.",
         ),
-        Reason::NotRegistered
-        | Reason::NeedsName
-        | Reason::NoBackend
-        | Reason::PolicyUnknown
-        | Reason::UnknownWorkload
-        | Reason::Protocol
-        | Reason::TableFault
-        | Reason::NoStorage
-        | Reason::WrongFamily => denial(reason),
-        Reason::Inbound
-        | Reason::Related
-        | Reason::LinkControl
-        | Reason::FragmentOfAllowed
-        | Reason::Grace
-        | Reason::Malformed
-        | Reason::SourceRoute
-        | Reason::Fragment
-        | Reason::ExtensionHeaders
-        | Reason::NotIp
-        | Reason::SpoofedSource
-        | Reason::NoFlow
-        | Reason::IcmpType
-        | Reason::NotTranslated
-        | Reason::Martian => packets::words(reason),
+        _ => words(reason),
     }
 }
 

@@ -22,8 +22,18 @@ use crate::registry::service_entry::ServiceEntry;
 use crate::vip::{self, Candidate, VipAllocation};
 use index::Index;
 
+/// What Istio calls things unless it is told otherwise.
+pub mod defaults {
+    /// `--cluster-id`
+    pub const CLUSTER_ID: &str = "Kubernetes";
+    /// `--cluster-domain`
+    pub const CLUSTER_DOMAIN: &str = "cluster.local";
+    /// `--root-namespace`
+    pub const ROOT_NAMESPACE: &str = "istio-system";
+}
+
 /// What the conversion needs to know beside the objects.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BuildOptions {
     /// Our cluster, whose `clusterIPs` count.
     pub cluster_id: String,
@@ -33,6 +43,18 @@ pub struct BuildOptions {
     pub root_namespace: Namespace,
     /// How hosts without an address get one.
     pub vip_allocation: VipAllocation,
+}
+
+/// As without flags.
+impl Default for BuildOptions {
+    fn default() -> Self {
+        Self {
+            cluster_id: defaults::CLUSTER_ID.to_owned(),
+            cluster_domain: defaults::CLUSTER_DOMAIN.to_owned(),
+            root_namespace: Namespace::new(defaults::ROOT_NAMESPACE),
+            vip_allocation: VipAllocation::default(),
+        }
+    }
 }
 
 /// What sources are called that know the addresses their control plane gave: these are asked, never guessed.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use enforcer_common::addr::{Port, Protocol};
 use enforcer_common::key::CgroupId;
-use enforcer_common::verdict::{Query, Role, Verdict, decide};
+use enforcer_common::verdict::{Query, Verdict, decide};
 
 use crate::flow::FlowWorkload;
 use crate::name::Namespace;
@@ -97,15 +97,8 @@ impl Judge {
 }
 
 fn spec(cgroup: CgroupId, workload: &FlowWorkload) -> WorkloadSpec {
-    WorkloadSpec {
-        cgroup,
-        namespace: Namespace::new(&workload.namespace),
-        name: workload.name.as_str().into(),
-        labels: workload.labels.clone(),
-        enforcement: None,
-        role: Role::Alone,
-        covered: false,
-    }
+    let namespace = Namespace::new(&workload.namespace);
+    WorkloadSpec { labels: workload.labels.clone(), ..WorkloadSpec::new(cgroup, namespace, &workload.name) }
 }
 
 /// A protocol by the name that flows have; `None` for one that nobody knows.

@@ -1,12 +1,10 @@
 //! Recorded flows against other registries.
 
 use super::*;
+use crate::fixture::registry;
 use crate::flow::{Flow, FlowProcess};
-use crate::name::Namespace;
-use crate::policy::{DirectEndpoints, NodePolicy};
+use crate::policy::NodePolicy;
 use crate::registry::model::OutboundMode;
-use crate::registry::{BuildOptions, build, parse};
-use crate::vip::VipAllocation;
 
 const WORLD: &str = "
 apiVersion: networking.istio.io/v1
@@ -39,29 +37,8 @@ spec:
 ";
 
 fn settings() -> Settings {
-    Settings {
-        cluster_id: "Kubernetes".to_owned(),
-        root_namespace: Namespace::new("istio-system"),
-        outbound_policy: NodePolicy::Fixed(OutboundMode::RegistryOnly),
-        allow_override: false,
-        trusted_exporters: None,
-        permit_any_address: false,
-        direct_endpoints: DirectEndpoints::Kubernetes,
-        exempt: Vec::new(),
-        node_addresses: [].into(),
-    }
-}
-
-fn registry(text: &str) -> Arc<Registry> {
-    let parsed = parse("file:world.yaml", text).unwrap();
-    assert!(parsed.problems.is_empty(), "{:?}", parsed.problems);
-    let options = BuildOptions {
-        cluster_id: "Kubernetes".to_owned(),
-        cluster_domain: "cluster.local".to_owned(),
-        root_namespace: Namespace::new("istio-system"),
-        vip_allocation: VipAllocation::IstioV2,
-    };
-    Arc::new(build(&parsed.objects, &options).0)
+    let outbound_policy = NodePolicy::Fixed(OutboundMode::RegistryOnly);
+    Settings { outbound_policy, ..Settings::default() }
 }
 
 /// A flow of `namespace/name`, or of nobody, that was allowed.

@@ -215,10 +215,10 @@ impl Draft<'_, '_> {
         }
         let workloads: BTreeSet<String> = self.seen.iter().map(|seen| workload(seen.denied)).collect();
         let _ = writeln!(text, "\n# by {}", some(&workloads));
-        text.push_str(if self.is_named {
-            "# The name may have more addresses than those that were dialled.\n"
-        } else {
-            "# The host is made of the address: rename it to what stands there.\n"
+        text.push_str(match (self.is_named, self.addresses.len()) {
+            (true, 1) => "# The name may have more addresses than the one that was dialled.\n",
+            (true, _) => "# The name may have more addresses than those that were dialled.\n",
+            (false, _) => "# The host is made of the address: rename it to what stands there.\n",
         });
         text
     }

@@ -6,9 +6,9 @@ mod tables;
 use std::net::IpAddr;
 
 use super::*;
+use crate::fixture::registry;
 use crate::flow::FlowDestination;
-use crate::name::Namespace;
-use crate::policy::{DirectEndpoints, NodePolicy};
+use crate::policy::NodePolicy;
 use crate::registry::model::OutboundMode;
 
 /// A world in which most things can go wrong.
@@ -75,29 +75,8 @@ spec: {egress: [{hosts: ['shop/*']}]}
 ";
 
 pub(super) fn settings() -> Settings {
-    Settings {
-        cluster_id: "Kubernetes".to_owned(),
-        root_namespace: Namespace::new("istio-system"),
-        outbound_policy: NodePolicy::Fixed(OutboundMode::RegistryOnly),
-        allow_override: false,
-        trusted_exporters: None,
-        permit_any_address: false,
-        direct_endpoints: DirectEndpoints::Kubernetes,
-        exempt: Vec::new(),
-        node_addresses: [].into(),
-    }
-}
-
-pub(super) fn registry(text: &str) -> Arc<Registry> {
-    let parsed = parse("file:world.yaml", text).unwrap();
-    assert!(parsed.problems.is_empty(), "{:?}", parsed.problems);
-    let options = BuildOptions {
-        cluster_id: "Kubernetes".to_owned(),
-        cluster_domain: "cluster.local".to_owned(),
-        root_namespace: Namespace::new("istio-system"),
-        vip_allocation: VipAllocation::IstioV2,
-    };
-    Arc::new(build(&parsed.objects, &options).0)
+    let outbound_policy = NodePolicy::Fixed(OutboundMode::RegistryOnly);
+    Settings { outbound_policy, ..Settings::default() }
 }
 
 /// `203.0.113.9:443/tcp` of `shop/cart`, seen twice, as the agent tells it.
@@ -173,6 +152,21 @@ spec:
   - '.'
 "
     );
+}
+
+#[test]
+fn one_address_is_said_as_one() {
+    let (first, second) = ("203.0.113.9:443/tcp new.example.com", "203.0.113.10:443/tcp new.example.com");
+    for (flows, told) in [
+        (&[("shop/cart", first)][..], "# The name may have more addresses than the one that was dialled.\n"),
+        (
+            &[("shop/cart", first), ("shop/cart", second)],
+            "# The name may have more addresses than those that were dialled.\n",
+        ),
+    ] {
+        let suggestions = suggested(flows);
+        assert!(suggestions.entries[0].yaml.contains(told), "{suggestions:?}");
+    }
 }
 
 #[test]

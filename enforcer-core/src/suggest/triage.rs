@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use enforcer_common::reason::Reason;
+use enforcer_common::reason::{Reason, Subject};
 use enforcer_common::verdict::{Action, Verdict};
 
 use crate::flow::{Denied, FlowWorkload};
@@ -115,48 +115,25 @@ pub(super) fn triage<'a>(
 
 /// What there is to say of a destination that is not denied (any more); nothing when it never was.
 fn allowed(denied: &Denied) -> Option<(Topic, &'static str)> {
-    match recorded_reason(denied)? {
-        Reason::WrongFamily => Some((
+    let reason = recorded_reason(denied).filter(|reason| !reason.allows())?;
+    match (reason.subject(), reason) {
+        (Subject::Registry, Reason::WrongFamily) => Some((
             Topic::Endpoints,
             "the service has no endpoint of the address family that the socket can reach: give it one, or dial an address of \
              the other family",
         )),
-        Reason::NoStorage => Some((
+        (Subject::Kernel, Reason::NoStorage) => Some((
             Topic::Endpoints,
             "registered; the kernel had no memory to remember the VIP by: look at net.core.optmem_max of the workload",
         )),
-        Reason::TableFault => Some((
+        (Subject::Kernel, Reason::TableFault) => Some((
             Topic::Endpoints,
             "registered; the maps changed under the look-up, which a second try mends; report it as a bug when it comes often",
         )),
-        Reason::NotRegistered
-        | Reason::NeedsName
-        | Reason::NoBackend
-        | Reason::PolicyUnknown
-        | Reason::UnknownWorkload
-        | Reason::Protocol => {
+        (Subject::Destination | Subject::Workload | Subject::Registry | Subject::Kernel, _) => {
             Some((Topic::Allowed, "was denied, and is allowed by the registry as it is now: nothing to do"))
         }
-        Reason::Loopback
-        | Reason::Exempt
-        | Reason::Registered
-        | Reason::AllowAny
-        | Reason::UnknownWorkloadAllowed
-        | Reason::Inbound
-        | Reason::Related
-        | Reason::LinkControl
-        | Reason::FragmentOfAllowed
-        | Reason::Grace
-        | Reason::Malformed
-        | Reason::SourceRoute
-        | Reason::Fragment
-        | Reason::ExtensionHeaders
-        | Reason::NotIp
-        | Reason::SpoofedSource
-        | Reason::NoFlow
-        | Reason::IcmpType
-        | Reason::NotTranslated
-        | Reason::Martian => None,
+        (Subject::Packet, _) => None,
     }
 }
 
@@ -166,40 +143,13 @@ fn recorded_reason(denied: &Denied) -> Option<Reason> {
 
 /// What was wrong with the packet itself, wherever it went: an entry for its destination would not change that.
 fn about_packet(denied: &Denied) -> Option<String> {
-    let reason = recorded_reason(denied)?;
-    match reason {
-        Reason::Malformed
-        | Reason::SourceRoute
-        | Reason::Fragment
-        | Reason::ExtensionHeaders
-        | Reason::NotIp
-        | Reason::SpoofedSource
-        | Reason::NoFlow
-        | Reason::IcmpType
-        | Reason::NotTranslated
-        | Reason::Martian => {
+    let reason = recorded_reason(denied).filter(|reason| !reason.allows())?;
+    match reason.subject() {
+        Subject::Packet => {
             let Words { short, remedy, .. } = words(reason);
             Some(format!("no entry changes that ({reason}). {short} {remedy}"))
         }
-        Reason::Loopback
-        | Reason::Exempt
-        | Reason::Registered
-        | Reason::AllowAny
-        | Reason::UnknownWorkloadAllowed
-        | Reason::Inbound
-        | Reason::Related
-        | Reason::LinkControl
-        | Reason::FragmentOfAllowed
-        | Reason::Grace
-        | Reason::NotRegistered
-        | Reason::NeedsName
-        | Reason::NoBackend
-        | Reason::PolicyUnknown
-        | Reason::UnknownWorkload
-        | Reason::Protocol
-        | Reason::TableFault
-        | Reason::WrongFamily
-        | Reason::NoStorage => None,
+        Subject::Destination | Subject::Workload | Subject::Registry | Subject::Kernel => None,
     }
 }
 

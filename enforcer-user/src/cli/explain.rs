@@ -9,7 +9,6 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::{ArgMatches, Args};
 use enforcer_common::key::CgroupId;
-use enforcer_common::verdict::Role;
 use enforcer_core::policy::WorkloadSpec;
 use enforcer_core::policy::budget::Limits;
 use enforcer_core::policy::compile::Compiler;
@@ -68,13 +67,8 @@ fn by_files(args: &ExplainArgs) -> anyhow::Result<Explanation> {
     let loaded = offline::load(&registry)?;
     loaded.tell();
     let spec = WorkloadSpec {
-        cgroup: CgroupId::new(0),
-        namespace: workload.namespace,
-        name: workload.name.into(),
         labels: workload.labels,
-        enforcement: None,
-        role: Role::Alone,
-        covered: false,
+        ..WorkloadSpec::new(CgroupId::new(0), workload.namespace, &workload.name)
     };
     let settings = config::settings(&policy, &registry, BTreeSet::new());
     let mut compiler = Compiler::new(settings, Limits::UNLIMITED);

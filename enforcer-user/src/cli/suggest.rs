@@ -92,18 +92,23 @@ fn answer(format: Format, suggestions: &Suggestions) -> anyhow::Result<Answer> {
 fn documents(suggestions: &Suggestions) -> String {
     let Suggestions { entries, notes, not_kept } = suggestions;
     let flows = |flows: u64| count(usize::try_from(flows).unwrap_or(usize::MAX), "flow");
+    let were = |flows: u64| if flows == 1 { "was" } else { "were" };
     let mut text = match (entries.len(), notes.is_empty()) {
         (0, true) => comment("Nothing to suggest: no flow that was seen is denied.", ""),
         (0, false) => comment("No ServiceEntry to suggest.", ""),
         (number, _) => {
-            let of = flows(entries.iter().map(|entry| entry.count).sum());
-            let entries = count(number, "ServiceEntry");
-            comment(&format!("{entries} for {of} that were denied or would be: review before you apply."), "")
+            let of = entries.iter().map(|entry| entry.count).sum();
+            let (entries, of, were) = (count(number, "ServiceEntry"), flows(of), were(of));
+            comment(
+                &format!("{entries} for {of} that {were} denied or would be: review before you apply."),
+                "",
+            )
         }
     };
     if *not_kept > 0 {
-        let more = flows(*not_kept);
-        text += &comment(&format!("The destinations of {more} more were not kept: ask again later."), "");
+        let destinations = if *not_kept == 1 { "destination" } else { "destinations" };
+        let (more, were) = (flows(*not_kept), were(*not_kept));
+        text += &comment(&format!("The {destinations} of {more} more {were} not kept: ask again later."), "");
     }
     for note in notes {
         text += "#\n";

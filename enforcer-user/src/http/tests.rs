@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::fixture;
 
 /// How long a test waits for what must happen.
 const LONG: Duration = Duration::from_secs(30);
@@ -19,15 +20,7 @@ fn registry(services: usize) -> Arc<Registry> {
              spec: {{hosts: [a{number}.example.com], ports: [{{number: 443, name: tls, protocol: TLS}}], resolution: DNS}}\n"
         )
     };
-    let text = (0..services).map(entry).collect::<Vec<_>>().join("---\n");
-    let parsed = enforcer_core::registry::parse("file:a.yaml", &text).unwrap();
-    let options = enforcer_core::registry::BuildOptions {
-        cluster_id: "Kubernetes".to_owned(),
-        cluster_domain: "cluster.local".to_owned(),
-        root_namespace: enforcer_core::name::Namespace::new("istio-system"),
-        vip_allocation: enforcer_core::vip::VipAllocation::IstioV2,
-    };
-    Arc::new(enforcer_core::registry::build(&parsed.objects, &options).0)
+    fixture::registry(&(0..services).map(entry).collect::<Vec<_>>().join("---\n"))
 }
 
 /// A served endpoint.

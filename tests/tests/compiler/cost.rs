@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use enforcer_common::key::CgroupId;
-use enforcer_common::verdict::Role;
-use enforcer_core::name::{Labels, Namespace};
+use enforcer_core::name::Namespace;
 use enforcer_core::policy::budget::Limits;
 use enforcer_core::policy::compile::{Compiler, Cost};
-use enforcer_core::policy::{NodePolicy, Settings, WorkloadSpec};
+use enforcer_core::policy::{Settings, WorkloadSpec};
 use enforcer_core::registry::{BuildOptions, Registry, build, parse};
 
 /// `entries` ServiceEntries: networks that nest, VIPs, names without an address, some of them private.
@@ -27,13 +26,7 @@ fn registry(entries: usize, changed: &str) -> Arc<Registry> {
     }
     entry(&mut text, "changed", changed, "*");
     let parsed = parse("test", &text).expect("valid YAML");
-    let options = BuildOptions {
-        cluster_id: "Kubernetes".into(),
-        cluster_domain: "cluster.local".into(),
-        root_namespace: Namespace::new("istio-system"),
-        vip_allocation: enforcer_core::vip::VipAllocation::IstioV2,
-    };
-    let (registry, problems) = build(&parsed.objects, &options);
+    let (registry, problems) = build(&parsed.objects, &BuildOptions::default());
     assert!(parsed.problems.is_empty() && problems.is_empty(), "{:?} {problems:?}", parsed.problems);
     Arc::new(registry)
 }
@@ -52,27 +45,11 @@ fn entry(text: &mut String, name: &str, spec: &str, export_to: &str) {
 }
 
 fn cost(entries: usize, before: &str, after: &str) -> Cost {
-    let settings = Settings {
-        cluster_id: "Kubernetes".into(),
-        root_namespace: Namespace::new("istio-system"),
-        outbound_policy: NodePolicy::Mesh,
-        allow_override: false,
-        trusted_exporters: None,
-        permit_any_address: false,
-        direct_endpoints: enforcer_core::policy::DirectEndpoints::Kubernetes,
-        exempt: Vec::new(),
-        node_addresses: std::collections::BTreeSet::new(),
-    };
-    let workloads = ["shop", "web", "db"].map(|namespace| WorkloadSpec {
-        cgroup: CgroupId::new(namespace.len() as u64 * 1_000 + u64::from(namespace.as_bytes()[0])),
-        namespace: Namespace::new(namespace),
-        name: namespace.into(),
-        labels: Labels::new(),
-        enforcement: None,
-        role: Role::Alone,
-        covered: false,
+    let workloads = ["shop", "web", "db"].map(|namespace| {
+        let cgroup = CgroupId::new(namespace.len() as u64 * 1_000 + u64::from(namespace.as_bytes()[0]));
+        WorkloadSpec::new(cgroup, Namespace::new(namespace), namespace)
     });
-    let mut compiler = Compiler::new(settings, Limits::default());
+    let mut compiler = Compiler::new(Settings::default(), Limits::default());
     compiler.update(&registry(entries, before), &workloads, Duration::ZERO).expect("it fits");
     compiler.update(&registry(entries, after), &workloads, Duration::ZERO).expect("it fits");
     compiler.cost()

@@ -8,16 +8,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use enforcer_common::addr::{Prefix, Protocol};
 use enforcer_common::key::CgroupId;
-use enforcer_common::verdict::Role;
 use enforcer_core::name::{Labels, Namespace};
 use enforcer_core::policy::budget::Limits;
 use enforcer_core::policy::compile::Compiler;
 use enforcer_core::policy::destination::{Destination, Target as Name};
-use enforcer_core::policy::{DirectEndpoints, ExemptRange, NodePolicy, Settings, WorkloadSpec};
+use enforcer_core::policy::{DirectEndpoints, ExemptRange, Settings, WorkloadSpec};
 use enforcer_core::registry::{BuildOptions, build, parse};
-use enforcer_core::vip::VipAllocation;
 use enforcer_tests::agent::Until;
-use enforcer_tests::generate::universe::{NAMESPACES, ROOT};
+use enforcer_tests::generate::universe::NAMESPACES;
 use enforcer_tests::generate::{Target, questions};
 use enforcer_tests::node::{Node, PORTS};
 use enforcer_tests::oracle::{self, Answer};
@@ -74,14 +72,8 @@ fn one_registry(seed: u64, tally: &mut Tally) -> Result<()> {
     }
     let node = node.start_until(Until::Answers)?;
 
-    let options = BuildOptions {
-        cluster_id: "Kubernetes".to_owned(),
-        cluster_domain: "cluster.local".to_owned(),
-        root_namespace: Namespace::new(ROOT),
-        vip_allocation: VipAllocation::IstioV2,
-    };
     let parsed = parse("file:registry.yaml", &text).map_err(|problem| anyhow::anyhow!("{problem}"))?;
-    let (registry, _) = build(&parsed.objects, &options);
+    let (registry, _) = build(&parsed.objects, &BuildOptions::default());
     let registry = Arc::new(registry);
     ensure!(
         registry.services.len() >= 15,
@@ -120,17 +112,7 @@ fn one_registry(seed: u64, tally: &mut Tally) -> Result<()> {
 
 /// The node's side, as the compiler takes it and as it is typed.
 fn settings(seed: u64) -> (Settings, Vec<(&'static str, &'static str)>) {
-    let mut settings = Settings {
-        cluster_id: "Kubernetes".to_owned(),
-        root_namespace: Namespace::new(ROOT),
-        outbound_policy: NodePolicy::Mesh,
-        allow_override: false,
-        trusted_exporters: None,
-        permit_any_address: false,
-        direct_endpoints: DirectEndpoints::Kubernetes,
-        exempt: Vec::new(),
-        node_addresses: std::collections::BTreeSet::new(),
-    };
+    let mut settings = Settings::default();
     let mut flags = vec![("--outbound-traffic-policy", "mesh")];
     if seed % 2 == 1 {
         settings.direct_endpoints = DirectEndpoints::All;
@@ -155,15 +137,8 @@ fn settings(seed: u64) -> (Settings, Vec<(&'static str, &'static str)>) {
 fn workload(namespace: &str, id: u64) -> WorkloadSpec {
     let labels: Labels =
         if id.is_multiple_of(2) { [("app".to_owned(), "web".to_owned())].into() } else { Labels::new() };
-    WorkloadSpec {
-        cgroup: CgroupId::new(id),
-        namespace: Namespace::new(namespace),
-        name: format!("in-{namespace}").into(),
-        labels,
-        enforcement: None,
-        role: Role::Alone,
-        covered: false,
-    }
+    let name = format!("in-{namespace}");
+    WorkloadSpec { labels, ..WorkloadSpec::new(CgroupId::new(id), Namespace::new(namespace), &name) }
 }
 
 fn command(target: &Target, dice: &mut Dice) -> String {

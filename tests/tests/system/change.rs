@@ -6,16 +6,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use enforcer_tests::agent::Until;
+use enforcer_tests::entry::entry;
 use enforcer_tests::node::Node;
 use serde_json::Value;
-
-fn entry(name: &str, address: &str) -> String {
-    format!(
-        "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: {name}, namespace: web}}\nspec:\n  \
-         hosts: [{name}.example.com]\n  addresses: [{address}]\n  resolution: NONE\n  \
-         ports: [{{number: 443, name: tls, protocol: TLS}}]\n"
-    )
-}
 
 fn open(address: &str) -> (String, String) {
     (format!("tcp {address}:443"), format!("reached {address}:443"))

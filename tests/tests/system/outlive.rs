@@ -6,25 +6,15 @@ use std::time::Duration;
 
 use anyhow::Result;
 use enforcer_tests::agent::Until;
+use enforcer_tests::entry::{entry, entry_at};
 use enforcer_tests::node::Node;
-
-fn entry(name: &str, address: &str, ports: &[u16]) -> String {
-    let ports: Vec<String> =
-        ports.iter().map(|port| format!("{{number: {port}, name: tcp-{port}, protocol: TCP}}")).collect();
-    format!(
-        "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: {name}, namespace: web}}\n\
-         spec:\n  hosts: [{name}.example.com]\n  addresses: [{address}]\n  resolution: NONE\n  ports: [{}]\n",
-        ports.join(", ")
-    )
-}
 
 const IN_FORCE: [(&str, &str); 2] =
     [("tcp 192.0.2.10:443", "reached 192.0.2.10:443"), ("tcp 192.0.2.11:443", "EPERM")];
 
 #[test]
 fn killed_stopped_and_started_again_it_stays_until_detached() -> Result<()> {
-    let mut node =
-        Node::new().registry(&entry("one", "192.0.2.10", &[443])).workload("web", "curl").start()?;
+    let mut node = Node::new().registry(&entry("one", "192.0.2.10")).workload("web", "curl").start()?;
     node.expect("curl", &IN_FORCE);
     let pins = node.world().pins();
     assert!(pins.iter().any(|pin| pin.ends_with("maps/EXACT")), "{pins:?}");
@@ -61,13 +51,13 @@ fn killed_stopped_and_started_again_it_stays_until_detached() -> Result<()> {
 #[test]
 fn what_changed_while_it_was_dead_is_in_force_after_the_start() -> Result<()> {
     let mut node = Node::new()
-        .file("one.yaml", &entry("one", "192.0.2.10", &[443]))
-        .file("two.yaml", &entry("two", "192.0.2.12", &[443]))
+        .file("one.yaml", &entry("one", "192.0.2.10"))
+        .file("two.yaml", &entry("two", "192.0.2.12"))
         .workload("web", "curl")
         .start()?;
     node.kill_agent()?;
     node.remove("two.yaml")?;
-    node.write("three.yaml", &entry("three", "192.0.2.13", &[443]))?;
+    node.write("three.yaml", &entry("three", "192.0.2.13"))?;
     node.expect("curl", &[("tcp 192.0.2.12:443", "reached 192.0.2.12:443"), ("tcp 192.0.2.13:443", "EPERM")]);
     node.start_agent(Until::Ready)?;
     node.expect("curl", &[("tcp 192.0.2.12:443", "EPERM"), ("tcp 192.0.2.13:443", "reached 192.0.2.13:443")]);
@@ -77,7 +67,7 @@ fn what_changed_while_it_was_dead_is_in_force_after_the_start() -> Result<()> {
 
 #[test]
 fn detach_under_a_living_agent_lifts_enforcement() -> Result<()> {
-    let node = Node::new().registry(&entry("one", "192.0.2.10", &[443])).workload("web", "curl").start()?;
+    let node = Node::new().registry(&entry("one", "192.0.2.10")).workload("web", "curl").start()?;
     node.probe("curl")?.tell("load 192.0.2.10:443 192.0.2.11:443")?;
     assert_eq!(node.detach()?.code, Some(0));
     // Time for a dial or two more.
@@ -95,7 +85,7 @@ fn detach_under_a_living_agent_lifts_enforcement() -> Result<()> {
 /// the registry: never is the first denied or the second open.
 #[test]
 fn no_connection_is_lost_and_none_leaks_while_agents_come_and_go() -> Result<()> {
-    let good = |ports: &[u16]| entry("one", "192.0.2.10", ports);
+    let good = |ports: &[u16]| entry_at("one", "192.0.2.10", ports);
     let mut node = Node::new()
         .file("one.yaml", &good(&[443]))
         .workload("web", "curl")
@@ -113,7 +103,7 @@ fn no_connection_is_lost_and_none_leaks_while_agents_come_and_go() -> Result<()>
         node.write("one.yaml", &good(if round % 2 == 0 { &[80, 443] } else { &[443] }))?;
         node.write(
             &format!("more-{round}.yaml"),
-            &entry("more", &format!("198.51.100.{round}"), &[443, 8080]),
+            &entry_at("more", &format!("198.51.100.{round}"), &[443, 8080]),
         )?;
         node.start_agent(Until::Ready)?;
         a_moment();

@@ -7,20 +7,10 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use enforcer_tests::agent::{RunningAgent, Until, own_arguments};
 use enforcer_tests::cgroup;
+use enforcer_tests::entry::entry;
 use enforcer_tests::needs;
 use enforcer_tests::node::{Builder, Node};
 use enforcer_tests::world::{Finished, Spot, finish};
-
-const ONE: &str = r"
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: one, namespace: web}
-spec:
-  hosts: [one.example.com]
-  addresses: [192.0.2.1]
-  resolution: NONE
-  ports: [{number: 443, name: tls, protocol: TLS}]
-";
 
 /// Checks that the agent ended with a failure and one message that has all these words.
 #[track_caller]
@@ -53,7 +43,7 @@ fn run(node: &Node, arguments: &[String], own: &[String]) -> Result<Finished> {
 }
 
 fn one() -> Builder {
-    Node::new().registry(ONE).workload("web", "curl")
+    Node::new().registry(&entry("one", "192.0.2.1")).workload("web", "curl")
 }
 
 #[test]
@@ -91,7 +81,7 @@ fn cgroups_that_are_none() -> Result<()> {
 
 #[test]
 fn nothing_to_enforce() {
-    check(Node::new().registry(ONE), &["nothing to enforce", "--workload"]);
+    check(Node::new().registry(&entry("one", "192.0.2.1")), &["nothing to enforce", "--workload"]);
 }
 
 #[test]
@@ -177,10 +167,9 @@ fn anybody_may_ask_offline() -> Result<()> {
 
 #[test]
 fn a_registry_larger_than_the_maps() -> Result<()> {
-    let many = (0..50)
-        .map(|number| ONE.replace("one", &format!("n{number}")).replace("2.1", &format!("2.{number}")));
-    let many: Vec<String> = many.collect();
-    let node = Node::new().registry(&many.join("---")).workload("web", "curl").prepare()?;
+    let many: Vec<String> =
+        (0..50).map(|number| entry(&format!("n{number}"), &format!("192.0.2.{number}"))).collect();
+    let node = Node::new().registry(&many.join("---\n")).workload("web", "curl").prepare()?;
     let with = |entries: &str| [node.arguments(), &["--map-entries".to_owned(), entries.to_owned()]].concat();
     let finished = run(&node, &with("EXACT=10"), &own_arguments(node.world()))?;
     refused(&finished, &["EXACT", "10", "50", "--map-entries"]);

@@ -4,6 +4,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use enforcer_tests::entry::entry_at;
 use enforcer_tests::marker::Marker;
 use enforcer_tests::node::{Node, OUTSIDE};
 
@@ -14,19 +15,11 @@ const SOON: Duration = Duration::from_secs(2);
 const GONE: &str = "192.0.2.1:7000";
 const STAYS: &str = "192.0.2.2:7000";
 
-fn entry(name: &str, address: &str) -> String {
-    format!(
-        "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: {name}, namespace: web}}\nspec:\n  \
-         hosts: [{name}.example.com]\n  addresses: [{address}]\n  resolution: NONE\n  \
-         ports: [{{number: 7000, name: tcp, protocol: TCP}}]\n"
-    )
-}
-
 /// A workload with three connections: to a service that will go, to one that stays, and one that somebody made to it.
 fn stage(pods: bool, terminate: bool) -> Result<Node> {
     let builder = Node::new()
-        .file("gone.yaml", &entry("gone", "192.0.2.1"))
-        .file("stays.yaml", &entry("stays", "192.0.2.2"));
+        .file("gone.yaml", &entry_at("gone", "192.0.2.1", &[7000]))
+        .file("stays.yaml", &entry_at("stays", "192.0.2.2", &[7000]));
     let builder = if pods { builder.pods() } else { builder };
     let builder = if terminate { builder.flag("--terminate-existing", "") } else { builder };
     let node = builder.workload("web", "curl").start()?;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use enforcer_tests::agent::Until;
+use enforcer_tests::entry::entry;
 use enforcer_tests::node::Node;
 
 /// From a change of a file to the kernel, on an idle machine.
@@ -20,14 +21,6 @@ const PAUSE: Duration = Duration::from_millis(300);
 const SAVES: Duration = Duration::from_millis(30);
 /// For the tests that ask what happens and not how soon.
 const SOON: Duration = Duration::from_secs(2);
-
-fn entry(name: &str, address: &str) -> String {
-    format!(
-        "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: {name}, namespace: web}}\nspec:\n  \
-         hosts: [{name}.example.com]\n  addresses: [{address}]\n  resolution: NONE\n  \
-         ports: [{{number: 443, name: tls, protocol: TLS}}]\n"
-    )
-}
 
 /// The address of the `number`th object: of the network for benchmarks (RFC 2544).
 fn address(number: usize) -> String {

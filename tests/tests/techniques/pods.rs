@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Result;
+use enforcer_tests::entry::entry;
 use enforcer_tests::marker::Marker;
 use enforcer_tests::node::{Node, OUTSIDE};
 use enforcer_tests::probe::Probe;
@@ -36,17 +37,8 @@ fn two_hundred_pods_come_and_go() -> Result<()> {
 /// The agent runs on the node; its pods are workloads as any other.
 #[test]
 fn a_node_may_have_pods() -> Result<()> {
-    let registry = "
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: payments, namespace: web}
-spec:
-  hosts: [payments.example.com]
-  addresses: [192.0.2.10]
-  resolution: NONE
-  ports: [{number: 443, name: tls, protocol: TLS}]
-";
-    let node = Node::new().pods().registry(registry).workload("web", "curl").start()?;
+    let node =
+        Node::new().pods().registry(&entry("payments", "192.0.2.10")).workload("web", "curl").start()?;
     let rows = [("tcp 192.0.2.10:443", "reached 192.0.2.10:443"), ("tcp 192.0.2.11:443", "EPERM")];
     node.expect("curl", &rows);
     node.expect(OUTSIDE, &[("udp 127.0.0.1:53", "reached 127.0.0.1:53")]);

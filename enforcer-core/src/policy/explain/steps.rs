@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use enforcer_common::addr::{Addr, Prefix};
 use enforcer_common::id::{ClassId, RuleId, ViewId};
 use enforcer_common::mode::{Enforcement, OutboundPolicy};
-use enforcer_common::reason::Reason;
+use enforcer_common::reason::{Reason, Subject};
 use enforcer_common::verdict::{Action, Role, Rule, RuleAction, Workload};
 
 use crate::policy::compile::Compiler;
@@ -250,6 +250,13 @@ impl Compiler {
 
     /// What came of it, where a level alone does not say so.
     fn last_step(&self, workload: Workload, judged: &Judged) -> Option<Step> {
+        match judged.verdict.reason.subject() {
+            Subject::Registry => self.registry_step(workload, judged),
+            Subject::Destination | Subject::Workload | Subject::Kernel | Subject::Packet => None,
+        }
+    }
+
+    fn registry_step(&self, workload: Workload, judged: &Judged) -> Option<Step> {
         let verdict = &judged.verdict;
         let of = || {
             self.rule(verdict.rule).map_or_else(|| "The service".to_owned(), |rule| rule.object.to_string())
@@ -285,29 +292,8 @@ impl Compiler {
                 "deny",
                 format!("No rule allows it, and the policy is {}, which denies.", OutboundPolicy::Unknown),
             ),
-            Reason::Registered
-            | Reason::Exempt
-            | Reason::Loopback
-            | Reason::Protocol
-            | Reason::NoStorage
-            | Reason::TableFault
-            | Reason::UnknownWorkload
-            | Reason::UnknownWorkloadAllowed
-            | Reason::Inbound
-            | Reason::Related
-            | Reason::LinkControl
-            | Reason::FragmentOfAllowed
-            | Reason::Grace
-            | Reason::Malformed
-            | Reason::SourceRoute
-            | Reason::Fragment
-            | Reason::ExtensionHeaders
-            | Reason::NotIp
-            | Reason::SpoofedSource
-            | Reason::NoFlow
-            | Reason::IcmpType
-            | Reason::NotTranslated
-            | Reason::Martian => None,
+            // Its level has said so.
+            _ => None,
         }
     }
 }

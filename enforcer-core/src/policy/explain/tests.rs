@@ -10,11 +10,10 @@ use enforcer_common::key::CgroupId;
 use enforcer_common::verdict::Role;
 
 use super::*;
-use crate::name::{Labels, Namespace};
+use crate::fixture::registry;
+use crate::name::Namespace;
 use crate::policy::budget::Limits;
 use crate::policy::{DirectEndpoints, ExemptRange, NodePolicy, Settings};
-use crate::registry::{BuildOptions, build, parse};
-use crate::vip::VipAllocation;
 
 const MESH: &str = "---\noutboundTrafficPolicy: {mode: REGISTRY_ONLY}\n";
 
@@ -61,44 +60,16 @@ spec:
 ";
 
 fn settings() -> Settings {
-    Settings {
-        cluster_id: "Kubernetes".into(),
-        root_namespace: Namespace::new("istio-system"),
-        outbound_policy: NodePolicy::Mesh,
-        allow_override: false,
-        trusted_exporters: None,
-        permit_any_address: false,
-        direct_endpoints: DirectEndpoints::All,
-        exempt: Vec::new(),
-        node_addresses: BTreeSet::new(),
-    }
+    Settings { direct_endpoints: DirectEndpoints::All, ..Settings::default() }
 }
 
 fn shopper() -> WorkloadSpec {
-    WorkloadSpec {
-        cgroup: CgroupId::new(1),
-        namespace: Namespace::new("shop"),
-        name: "cart".into(),
-        labels: Labels::new(),
-        enforcement: None,
-        role: Role::Alone,
-        covered: false,
-    }
+    WorkloadSpec::new(CgroupId::new(1), Namespace::new("shop"), "cart")
 }
 
 fn compiled(text: &str, settings: Settings) -> Compiler {
-    let parsed = parse("file:a.yaml", text).unwrap();
-    let errors: Vec<_> = parsed.problems.iter().map(ToString::to_string).collect();
-    assert_eq!(errors, [""; 0]);
-    let options = BuildOptions {
-        cluster_id: "Kubernetes".into(),
-        cluster_domain: "cluster.local".into(),
-        root_namespace: Namespace::new("istio-system"),
-        vip_allocation: VipAllocation::IstioV2,
-    };
-    let (registry, _) = build(&parsed.objects, &options);
     let mut compiler = Compiler::new(settings, Limits::default());
-    compiler.update(&Arc::new(registry), &[shopper()], Duration::ZERO).unwrap();
+    compiler.update(&registry(text), &[shopper()], Duration::ZERO).unwrap();
     compiler
 }
 

@@ -1,7 +1,5 @@
 //! Stories of a socket of shop/cart that remembers where it may go.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use enforcer_common::id::ViewId;
@@ -9,13 +7,12 @@ use enforcer_common::key::CgroupId;
 use enforcer_common::mode::Enforcement;
 use enforcer_common::verdict::Role;
 
-use crate::name::{Labels, Namespace};
+use crate::fixture::registry;
+use crate::name::Namespace;
 use crate::policy::budget::Limits;
 use crate::policy::compile::{Compiler, Stages};
 use crate::policy::image::MapOp;
-use crate::policy::{DirectEndpoints, NodePolicy, Settings, WorkloadSpec};
-use crate::registry::{BuildOptions, Registry, build, parse};
-use crate::vip::VipAllocation;
+use crate::policy::{DirectEndpoints, Settings, WorkloadSpec};
 
 const CLOSED: &str = "---\noutboundTrafficPolicy: {mode: REGISTRY_ONLY}\n";
 const OPEN: &str = "---\noutboundTrafficPolicy: {mode: ALLOW_ANY}\n";
@@ -50,43 +47,13 @@ const ONE: &str = "{address: 198.51.100.1}";
 const TWO: &str = "{address: 198.51.100.1}, {address: 198.51.100.2}";
 const BLIND: &str = "resolution: NONE, ports: [{number: 25, name: tcp-smtp, protocol: TCP}]";
 
-fn registry(text: &str) -> Arc<Registry> {
-    let parsed = parse("file:a.yaml", text).unwrap();
-    let options = BuildOptions {
-        cluster_id: "Kubernetes".into(),
-        cluster_domain: "cluster.local".into(),
-        root_namespace: Namespace::new("istio-system"),
-        vip_allocation: VipAllocation::IstioV2,
-    };
-    let (registry, problems) = build(&parsed.objects, &options);
-    assert!(parsed.problems.is_empty() && problems.is_empty(), "{:?} {problems:?}", parsed.problems);
-    Arc::new(registry)
-}
-
 fn cart() -> WorkloadSpec {
-    WorkloadSpec {
-        cgroup: CgroupId::new(1),
-        namespace: Namespace::new("shop"),
-        name: "cart".into(),
-        labels: Labels::new(),
-        enforcement: None,
-        role: Role::Alone,
-        covered: false,
-    }
+    WorkloadSpec::new(CgroupId::new(1), Namespace::new("shop"), "cart")
 }
 
 fn compiled(text: &str) -> Compiler {
-    let settings = Settings {
-        cluster_id: "Kubernetes".into(),
-        root_namespace: Namespace::new("istio-system"),
-        outbound_policy: NodePolicy::Mesh,
-        allow_override: false,
-        trusted_exporters: None,
-        permit_any_address: true,
-        direct_endpoints: DirectEndpoints::None,
-        exempt: Vec::new(),
-        node_addresses: BTreeSet::new(),
-    };
+    let settings =
+        Settings { permit_any_address: true, direct_endpoints: DirectEndpoints::None, ..Settings::default() };
     let mut compiler = Compiler::new(settings, Limits::default());
     let first = compiler.update(&registry(text), &[cart()], Duration::ZERO).unwrap();
     assert_eq!(views(&first), [""; 0], "nobody had anything");

@@ -9,12 +9,7 @@ use crate::registry::parse;
 fn build_from(texts: &[(&str, &str)], vip_allocation: VipAllocation) -> (Registry, Vec<String>) {
     let objects: Vec<_> =
         texts.iter().flat_map(|(source, text)| parse(source, text).unwrap().objects).collect();
-    let options = BuildOptions {
-        cluster_id: "c1".to_owned(),
-        cluster_domain: "cluster.local".to_owned(),
-        root_namespace: Namespace::new("istio-system"),
-        vip_allocation,
-    };
+    let options = BuildOptions { cluster_id: "c1".to_owned(), vip_allocation, ..BuildOptions::default() };
     let (registry, problems) = build(&objects, &options);
     (
         registry,
@@ -313,12 +308,7 @@ fn a_host_of_100_000_service_entries() {
         Arc::new(object)
     };
     let objects: Vec<_> = (0..100_000).map(named).collect();
-    let options = BuildOptions {
-        cluster_id: String::new(),
-        cluster_domain: String::new(),
-        root_namespace: Namespace::new("istio-system"),
-        vip_allocation: VipAllocation::Off,
-    };
+    let options = BuildOptions { vip_allocation: VipAllocation::Off, ..BuildOptions::default() };
     let (registry, problems) = build(&objects, &options);
     assert_eq!((registry.services.len(), problems.len()), (100_000, 99_999));
     assert!(problems[99_998].message.starts_with("ServiceEntry default/e0 at"), "{}", problems[99_998]);

@@ -2,19 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::name::Namespace;
 use crate::registry::registryz::export;
 use crate::registry::{BuildOptions, Registry, build, parse};
 use crate::vip::VipAllocation;
 
 fn load(text: &str, vip_allocation: VipAllocation) -> (Registry, Vec<String>) {
     let parsed = parse("file:a", text).unwrap();
-    let options = BuildOptions {
-        cluster_id: "Kubernetes".to_owned(),
-        cluster_domain: "cluster.local".to_owned(),
-        root_namespace: Namespace::new("istio-system"),
-        vip_allocation,
-    };
+    let options = BuildOptions { vip_allocation, ..BuildOptions::default() };
     let (registry, problems) = build(&parsed.objects, &options);
     let problems =
         parsed.problems.iter().chain(&problems).map(|p| p.to_string().lines().next().unwrap().to_owned());

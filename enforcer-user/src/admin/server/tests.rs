@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::admin::client::{Client, ClientError};
+use crate::fixture;
 
 /// A directory of the test's own.
 struct Dir(PathBuf);
@@ -79,7 +80,8 @@ fn denied() -> DeniedList {
 }
 
 fn registry() -> Arc<Registry> {
-    let text = "
+    fixture::registry(
+        "
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {name: api, namespace: shop}
@@ -87,15 +89,8 @@ spec:
   hosts: [api.example.com, www.example.com]
   ports: [{number: 443, name: https, protocol: HTTPS}]
   resolution: DNS
-";
-    let parsed = enforcer_core::registry::parse("file:a.yaml", text).unwrap();
-    let options = enforcer_core::registry::BuildOptions {
-        cluster_id: "Kubernetes".to_owned(),
-        cluster_domain: "cluster.local".to_owned(),
-        root_namespace: enforcer_core::name::Namespace::new("istio-system"),
-        vip_allocation: enforcer_core::vip::VipAllocation::IstioV2,
-    };
-    Arc::new(enforcer_core::registry::build(&parsed.objects, &options).0)
+",
+    )
 }
 
 /// An agent that is ready and has kept no flow.

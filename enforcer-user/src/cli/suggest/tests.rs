@@ -37,7 +37,7 @@ fn documents_stand_below_what_else_there_is_to_say() {
                 .to_owned(),
             "short".to_owned(),
         ],
-        not_kept: 1,
+        not_kept: 2,
     };
     let text = documents(&suggestions);
     assert!(
@@ -45,7 +45,7 @@ fn documents_stand_below_what_else_there_is_to_say() {
             "\
 # 2 ServiceEntries for 4 flows that were denied or would be: review before you
 # apply.
-# The destinations of 1 flow more were not kept: ask again later.
+# The destinations of 2 flows more were not kept: ask again later.
 #
 # * 192.0.2.1:443/tcp (3 flows of processes without identity): these processes
 #   have no identity
@@ -60,6 +60,24 @@ fn documents_stand_below_what_else_there_is_to_say() {
     // As a whole it is what kubectl takes.
     let parsed = parse("file:suggested.yaml", &text).unwrap();
     assert_eq!((parsed.objects.len(), parsed.problems.len()), (2, 0), "{:?}", parsed.problems);
+}
+
+#[test]
+fn one_is_said_as_one() {
+    let suggestions =
+        Suggestions { entries: vec![Entry { count: 1, ..entry("a") }], notes: Vec::new(), not_kept: 1 };
+    let text = documents(&suggestions);
+    assert!(
+        text.starts_with(
+            "\
+# 1 ServiceEntry for 1 flow that was denied or would be: review before you
+# apply.
+# The destination of 1 flow more was not kept: ask again later.
+---
+"
+        ),
+        "{text}"
+    );
 }
 
 #[test]

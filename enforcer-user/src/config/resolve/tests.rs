@@ -2,7 +2,9 @@
 
 use clap::{ArgMatches, Args as _, Command};
 use enforcer_common::mode::Enforcement;
+use enforcer_core::policy::Settings;
 use enforcer_core::policy::budget::Limits;
+use enforcer_core::registry::BuildOptions;
 
 use super::*;
 use crate::cli::args::run::RunArgs;
@@ -32,9 +34,11 @@ fn nothing_but_a_registry_is_the_defaults() {
     let config = resolve(&[]).unwrap();
     assert_eq!(config.enforcement, Enforcement::Audit);
     assert_eq!(config.registry.sources, [RegistrySource::File("/r".into())]);
+    assert_eq!(config.registry.build_options(), BuildOptions::default());
+    let settings = crate::config::settings(&config.policy, &config.registry, [].into());
+    assert_eq!(settings, Settings::default());
     assert_eq!(config.registry.cluster_domain, "cluster.local");
     assert_eq!(config.policy.outbound_policy, enforcer_core::policy::NodePolicy::Mesh);
-    assert_eq!(config.policy.trusted_exporters, None);
     assert_eq!(config.pin_dir, Path::new("/sys/fs/bpf/enforcer"));
     assert_eq!(config.limits, Limits::default());
     assert!(!config.unknown_workload_allowed);

@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use enforcer_common::addr::Protocol;
 use enforcer_common::key::CgroupId;
-use enforcer_common::verdict::Role;
 use enforcer_core::name::{Host, Labels, Namespace};
-use enforcer_core::policy::{DirectEndpoints, NodePolicy, Settings, WorkloadSpec};
+use enforcer_core::policy::{DirectEndpoints, Settings, WorkloadSpec};
 use enforcer_core::registry::model::{
     AppProtocol, EgressHost, EgressListener, Endpoint, EndpointAddress, MeshConfig, ObjectRef, OutboundMode,
     Provider, Registry, Resolution, Service, ServiceAddress, ServiceKey, ServicePort, Sidecar,
@@ -164,29 +163,12 @@ pub(super) fn labels(pairs: &[(&str, &str)]) -> Labels {
 }
 
 pub(super) fn settings() -> Settings {
-    Settings {
-        cluster_id: "Kubernetes".to_owned(),
-        root_namespace: Namespace::new("istio-system"),
-        outbound_policy: NodePolicy::Mesh,
-        allow_override: false,
-        trusted_exporters: None,
-        permit_any_address: false,
-        direct_endpoints: DirectEndpoints::None,
-        exempt: Vec::new(),
-        node_addresses: BTreeSet::new(),
-    }
+    Settings { direct_endpoints: DirectEndpoints::None, ..Settings::default() }
 }
 
 pub(super) fn workload(namespace: &str) -> WorkloadSpec {
-    WorkloadSpec {
-        cgroup: CgroupId::new(1),
-        namespace: Namespace::new(namespace),
-        name: "client".into(),
-        labels: labels(&[("app", "client")]),
-        enforcement: None,
-        role: Role::Alone,
-        covered: false,
-    }
+    let labels = labels(&[("app", "client")]);
+    WorkloadSpec { labels, ..WorkloadSpec::new(CgroupId::new(1), Namespace::new(namespace), "client") }
 }
 
 /// Asks; a destination is `ip:port`, `[ip]:port`, either with `/udp` or another protocol's number behind it.

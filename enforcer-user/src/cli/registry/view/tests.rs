@@ -1,6 +1,7 @@
 //! One service for the tests of its printers, and the grouping.
 
 use super::*;
+use crate::fixture;
 
 /// A service as its JSON has it.
 pub(in crate::cli) fn service(host: &str) -> ServiceView {
@@ -31,7 +32,8 @@ pub(in crate::cli) fn service(host: &str) -> ServiceView {
 }
 
 fn registry() -> Arc<Registry> {
-    let text = "
+    fixture::registry(
+        "
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {name: api, namespace: shop}
@@ -40,15 +42,8 @@ spec:
   addresses: [192.0.2.1, 198.51.100.0/24]
   ports: [{number: 443, name: https, protocol: HTTPS}]
   resolution: NONE
-";
-    let parsed = enforcer_core::registry::parse("file:a.yaml", text).unwrap();
-    let options = enforcer_core::registry::BuildOptions {
-        cluster_id: "Kubernetes".to_owned(),
-        cluster_domain: "cluster.local".to_owned(),
-        root_namespace: enforcer_core::name::Namespace::new("istio-system"),
-        vip_allocation: enforcer_core::vip::VipAllocation::Off,
-    };
-    Arc::new(enforcer_core::registry::build(&parsed.objects, &options).0)
+",
+    )
 }
 
 #[test]
