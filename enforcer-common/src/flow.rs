@@ -21,6 +21,11 @@ pub enum FlowKind {
     Neighbour = 2,
     /// An allowed first fragment: the identification is in the two ports.
     Fragment = 3,
+    /// A SYN that came in, whatever the local port: a mesh proxy has it changed before a socket sees it.
+    Begun = 4,
+    /// A connection reached the workload and had not passed the host's side of its interface, whose number as the workload has it
+    /// is in the two ports. Nothing is decided by it: the workload can make one.
+    Unseen = 5,
 }
 
 /// Where it was heard of.
@@ -99,6 +104,34 @@ impl FlowKey {
             remote_port: Port::from_ctx(identification >> 16),
             protocol,
             kind: FlowKind::Fragment as u8,
+            heard: Heard::Interface as u16,
+        }
+    }
+
+    /// A SYN from there, to any local port.
+    #[inline(always)]
+    pub const fn begun(remote: Addr, remote_port: Port) -> Self {
+        let kind = FlowKind::Begun as u8;
+        Self {
+            remote,
+            local_port: Port::ANY,
+            remote_port,
+            protocol: Protocol::TCP,
+            kind,
+            heard: Heard::Interface as u16,
+        }
+    }
+
+    /// Connections that reached this interface of the workload unseen.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)] // the two halves
+    pub const fn unseen(interface: u32) -> Self {
+        Self {
+            remote: Addr::UNSPECIFIED,
+            local_port: Port::from_ctx(interface & 0xffff),
+            remote_port: Port::from_ctx(interface >> 16),
+            protocol: Protocol::TCP,
+            kind: FlowKind::Unseen as u8,
             heard: Heard::Interface as u16,
         }
     }
@@ -190,6 +223,8 @@ pub const UDP_SECONDS: u32 = 180;
 pub const CLOSING_SECONDS: u32 = 60;
 /// Seconds for which a connection may be silent without a socket that remembers it.
 pub const TCP_SECONDS: u32 = 86_400;
+/// Seconds for which a connection that reached a workload unseen is told.
+pub const UNSEEN_SECONDS: u32 = 60;
 /// A flow's time is written anew when it is older than this.
 const REFRESH_SECONDS: u32 = 8;
 

@@ -77,6 +77,7 @@ mod tests {
     use crate::ABI_VERSION;
     use crate::config::ConfigKey;
     use crate::event::Hook;
+    use crate::flow::FlowKind;
     use crate::key::{CgroupId, PortKey, PrefixKey};
     use crate::limits;
     use crate::names::{CGROUP_PROGRAMS, INTERFACE_PROGRAMS, map};
@@ -94,7 +95,7 @@ mod tests {
             crate::addr::Port::new(443),
         );
         let fingerprint = format!(
-            "v{ABI_VERSION} maps {:?} programs {:?} config {} hook {} reasons {} actions {} {} scope {} tags {:x} {:x}",
+            "v{ABI_VERSION} maps {:?} programs {:?} config {} hook {} flows {} reasons {} actions {} {} scope {} tags {:x} {:x}",
             map::ALL,
             CGROUP_PROGRAMS
                 .iter()
@@ -103,6 +104,7 @@ mod tests {
                 .collect::<std::vec::Vec<_>>(),
             ConfigKey::EndpointGrace as u32,
             Hook::Uplink as u8,
+            FlowKind::Unseen as u8,
             Reason::COUNT,
             Action::Translate as u8,
             RuleAction::NeedsName as u8,

@@ -10,9 +10,12 @@ use enforcer_common::verdict::Action;
 use crate::ctx::skb::Skb;
 use crate::identity::{self, Identity, Sender};
 use crate::judge::Facts;
-use crate::maps::flows;
+use crate::maps::{flows, places};
 use crate::read::{self, Read};
 use crate::{ctx, judge, maps};
+
+/// The number of the loopback interface in every network namespace (`LOOPBACK_IFINDEX`).
+const LOOPBACK: u32 = 1;
 
 /// Remembers what the packet says of its flow.
 #[inline(always)]
@@ -35,6 +38,7 @@ pub fn record(skb: Skb, hook: Hook) {
     let who = match identity::sender(skb, hook) {
         Sender::Known(who) => who,
         Sender::Unknown => Identity::UNKNOWN,
+        Sender::Covered(who) => return unseen(skb, who, &packet),
         Sender::Elsewhere | Sender::Fault => return,
     };
     let heard = heard_at(hook);
@@ -63,6 +67,28 @@ fn segment(who: Identity, packet: &Packet, heard: Heard) {
     let known = flows::get(who.cgroup, &key);
     if let Arrival::Set(flow) = Flow::segment_arrived(known, packet.tcp_flags(), second) {
         flows::set(who.cgroup, &key, flow);
+    }
+    if who.workload().is_meshed() && packet.tcp_flags().begins() {
+        let key = FlowKey::begun(packet.source, packet.source_port);
+        flows::set(who.cgroup, &key, Flow::begun_by_remote(second));
+    }
+}
+
+/// A connection that reaches a socket of the workload, and nobody has seen it on the host's side of the interface (`bpf_redirect_peer`).
+/// That is told, and nothing is recorded that may be answered: a workload can inject packets into its own interface.
+#[inline(always)]
+fn unseen(skb: Skb, who: Identity, packet: &Packet) {
+    let interface = skb.interface();
+    if packet.protocol != Protocol::TCP || !packet.tcp_flags().begins() || interface == LOOPBACK {
+        return;
+    }
+    let workload = who.cgroup;
+    let begun = FlowKey::begun(packet.source, packet.source_port);
+    let is_seen = flows::get(workload, &key(packet)).is_some()
+        || who.workload().is_meshed() && flows::get(workload, &begun).is_some();
+    let is_own = |addr| places::is_own(workload, addr);
+    if !is_seen && is_own(packet.source) == Ok(false) && is_own(packet.destination) == Ok(true) {
+        flows::set(workload, &FlowKey::unseen(interface), Flow::begun_here(ctx::now_second()));
     }
 }
 

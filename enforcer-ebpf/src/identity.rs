@@ -97,6 +97,8 @@ pub enum Sender {
     Known(Identity),
     /// That of a workload without an identity.
     Unknown,
+    /// A workload's that is judged at its interface, not here.
+    Covered(Identity),
     /// Nobody's that is judged here.
     Elsewhere,
     /// The maps cannot be trusted.
@@ -115,7 +117,7 @@ pub fn sender(skb: Skb, hook: Hook) -> Sender {
     match found {
         Err(TableFault) => Sender::Fault,
         // What has an interface of its own is judged there.
-        Ok(Some(who)) if who.workload().is_covered() => Sender::Elsewhere,
+        Ok(Some(who)) if who.workload().is_covered() => Sender::Covered(who),
         Ok(Some(who)) if !who.workload().is_root() => Sender::Known(who),
         Ok(None) if matches!(hook, Hook::Uplink) => Sender::Elsewhere,
         Ok(_) if matches!(hook, Hook::Packet) && ctx::tells_namespace() => of_namespace(skb),
@@ -132,7 +134,7 @@ fn of_namespace(skb: Skb) -> Sender {
         Err(TableFault) => Err(TableFault),
     };
     match found {
-        Ok(Some(who)) if who.workload().is_covered() => Sender::Elsewhere,
+        Ok(Some(who)) if who.workload().is_covered() => Sender::Covered(who),
         Ok(Some(who)) => Sender::Known(who),
         Ok(None) => Sender::Unknown,
         Err(TableFault) => Sender::Fault,

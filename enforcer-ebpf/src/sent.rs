@@ -50,7 +50,7 @@ pub fn judge(skb: Skb, hook: Hook, packet: &mut Packet) -> Sent {
         return Sent::Passes;
     }
     let (who, trusted) = match identity::sender(skb, hook) {
-        Sender::Elsewhere => return Sent::Passes,
+        Sender::Elsewhere | Sender::Covered(_) => return Sent::Passes,
         Sender::Known(who) => (who, true),
         Sender::Unknown => (Identity::UNKNOWN, true),
         Sender::Fault => (Identity::UNKNOWN, false),

@@ -13,6 +13,7 @@ mod publish;
 mod report;
 mod rules;
 mod switch;
+mod unseen;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -66,6 +67,8 @@ pub struct Controller<D> {
     unplaced: BTreeMap<u32, String>,
     /// Where our programs are among those of the interfaces.
     order: order::Orders,
+    /// The workloads that connections reach past the node's side of their interfaces.
+    unseen: unseen::Unseen,
     canary: CanaryStatus,
     terminated: TerminatedStatus,
     /// Counts the updates in which somebody lost something.
@@ -113,6 +116,7 @@ impl<D: Dataplane> Controller<D> {
             covered: BTreeSet::new(),
             unplaced: BTreeMap::new(),
             order: order::Orders::new(now),
+            unseen: unseen::Unseen::default(),
             canary: CanaryStatus::default(),
             terminated: TerminatedStatus::default(),
             narrowings: 0,
@@ -230,8 +234,8 @@ impl<D: Dataplane> Controller<D> {
             self.fault = Some(format!("{error:#}"));
             self.report.fault(self.fault.as_deref());
         }
-        let order_changed = self.look_at_order();
-        if !ops.is_empty() || order_changed || matches!(result, Ok(true)) {
+        let seen_otherwise = self.look_at_order() | self.look_for_unseen();
+        if !ops.is_empty() || seen_otherwise || matches!(result, Ok(true)) {
             // How full the maps are has changed, or what is enforced.
             self.publish();
         }

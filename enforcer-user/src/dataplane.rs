@@ -73,6 +73,10 @@ pub trait Dataplane: Send + Sync {
     /// Looks whether ours come before all other programs of the interfaces, and puts right what does not. Returns what did not.
     fn check_order(&mut self, inbound: &Inbound<'_>) -> Result<Vec<Misplaced>>;
 
+    /// Whether within a minute a connection has reached `workload` by the interface that it knows as number `inside`, without passing the
+    /// node's side of that.
+    fn has_unseen(&self, workload: CgroupId, inside: u32) -> Result<bool>;
+
     /// Whether what was attached still is: not after `enforcer detach`.
     fn is_intact(&self) -> bool;
 

@@ -55,6 +55,8 @@ pub struct Interface {
 pub struct Place {
     /// The node's side of its interfaces.
     pub interfaces: BTreeSet<Interface>,
+    /// The numbers of the other ends of those, as its own network has them.
+    pub inside: BTreeSet<u32>,
     /// Its interfaces that have no such side.
     pub uncovered: BTreeSet<String>,
     /// Its own addresses. What a workload gives itself later is not its own: whoever may do that may take anybody's.
@@ -72,6 +74,7 @@ impl PartialEq for Place {
     fn eq(&self, other: &Self) -> bool {
         let inode = |place: &Self| place.namespace.as_ref().map(|namespace| namespace.inode);
         self.interfaces == other.interfaces
+            && self.inside == other.inside
             && self.uncovered == other.uncovered
             && self.addresses == other.addresses
             && (self.cookie, self.ambient, inode(self)) == (other.cookie, other.ambient, inode(other))
@@ -84,8 +87,9 @@ impl Place {
     /// As if it had been found so.
     #[cfg(test)]
     pub fn found(interfaces: BTreeSet<Interface>, uncovered: BTreeSet<String>) -> Self {
-        let (addresses, cookie, ambient, namespace) = (BTreeSet::new(), None, false, None);
-        Self { interfaces, uncovered, addresses, cookie, ambient, namespace, looked: Instant::now() }
+        let (inside, addresses) = (BTreeSet::new(), BTreeSet::new());
+        let (cookie, ambient, namespace, looked) = (None, false, None, Instant::now());
+        Self { interfaces, inside, uncovered, addresses, cookie, ambient, namespace, looked }
     }
 
     /// Whether everything that it sends passes the node's side of its interfaces.
@@ -167,6 +171,7 @@ fn place(
     };
     let mut place = Place {
         interfaces: BTreeSet::new(),
+        inside: BTreeSet::new(),
         uncovered: BTreeSet::new(),
         addresses: workload.addresses.clone(),
         cookie: networks.first().and_then(|network| network.cookie),
@@ -211,6 +216,7 @@ fn find_interfaces(place: &mut Place, networks: &[PodNetwork], links: &[Link], w
         match host {
             Some(link) if wants_all || place.interfaces.contains(&interface(link)) => {
                 place.interfaces.insert(interface(link));
+                place.inside.insert(of_pod.index);
                 if !has_addresses {
                     place.addresses.extend(&of_pod.addresses);
                 }

@@ -24,6 +24,7 @@ pub fn check() -> Result<()> {
         missing.push("/sys/kernel/btf/vmlinux: a kernel with CONFIG_DEBUG_INFO_BTF=y".to_owned());
     }
     missing.extend(missing_tool("ip", "apt install iproute2"));
+    missing.extend(missing_tool("tc", "apt install iproute2"));
     for name in ["enforcer", "enforcer-probe"] {
         missing.extend(binary(name).err().map(|error| format!("{error:#}")));
     }

@@ -22,7 +22,7 @@ use nix::net::if_::{InterfaceFlags, if_nametoindex};
 use crate::capture::{Capture, Point, Sender, within};
 use crate::frame::Mac;
 use crate::node::PODS;
-use crate::sys::{self, Wall};
+use crate::sys::{self, Classifier};
 use crate::world::{Spot, World};
 use crate::{cgroup, needs};
 
@@ -234,21 +234,21 @@ impl World {
     }
 
     /// Drops all that a pod sends, at the host side of its veth pair, until the wall is dropped.
-    pub fn wall(&self, name: &str) -> Result<Wall> {
+    pub fn wall(&self, name: &str) -> Result<Classifier> {
         self.wall_at(name, false)
     }
 
     /// The same, before every other program that is there.
-    pub fn wall_before_all(&self, name: &str) -> Result<Wall> {
+    pub fn wall_before_all(&self, name: &str) -> Result<Classifier> {
         self.wall_at(name, true)
     }
 
-    fn wall_at(&self, name: &str, first: bool) -> Result<Wall> {
+    fn wall_at(&self, name: &str, first: bool) -> Result<Classifier> {
         self.at_interface(name, |index| sys::wall(index, first).context("dropping all that a pod sends"))
     }
 
     /// Programs that do nothing at the host side of a pod's veth pair, as many as the kernel takes there: no other can be attached.
-    pub fn crowd(&self, name: &str) -> Result<Vec<Wall>> {
+    pub fn crowd(&self, name: &str) -> Result<Vec<Classifier>> {
         self.at_interface(name, |index| {
             let mut crowd = Vec::new();
             loop {
@@ -262,10 +262,16 @@ impl World {
     }
 
     fn at_interface<T: Send>(&self, name: &str, act: impl FnOnce(u32) -> Result<T> + Send) -> Result<T> {
-        let (here, interface) = (self.network()?, self.pod(name)?.interface());
-        within(&here, || {
-            let index = if_nametoindex(&*interface).with_context(|| format!("finding {interface}"))?;
-            act(index)
+        let index = self.host_index(name)?;
+        self.on_node(|| act(index))
+    }
+
+    /// Delivers what comes over the wire to a pod past the host side of its veth pair, as some CNIs do, until this is dropped.
+    pub fn deliver_past_host_side(&self, name: &str) -> Result<Classifier> {
+        let interface = self.host_index(name)?;
+        within(&self.network()?, || {
+            let uplink = if_nametoindex(UPLINK).context("finding the wire")?;
+            sys::redirect_peer(uplink, interface).context("delivering past the host side")
         })
     }
 
@@ -328,8 +334,13 @@ impl World {
 
     /// Sends frames as the pod would.
     pub fn sender(&self, name: &str) -> Result<Sender> {
+        self.sender_within(name, "eth0")
+    }
+
+    /// Sends frames by this interface of the pod's.
+    pub fn sender_within(&self, name: &str, interface: &str) -> Result<Sender> {
         let there = File::open(self.pod(name)?.network()).context("opening a pod's network")?;
-        Sender::new(&Point { network: &there, interface: "eth0" })
+        Sender::new(&Point { network: &there, interface })
     }
 
     /// The number of the host side of a pod's interface, in the node's namespace.

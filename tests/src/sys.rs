@@ -2,16 +2,16 @@
 
 mod area;
 mod calls;
+mod classifier;
 pub(crate) mod packet;
 pub mod testrun;
 mod tun;
-mod wall;
 pub(crate) mod xdp;
 
 pub(crate) use calls::{By, disconnect, sendmmsg, uring_connect, uring_send, uring_send_zc};
+pub use classifier::Classifier;
+pub(crate) use classifier::{bystander, redirect_peer, wall};
 pub(crate) use tun::{passed, tun};
-pub use wall::Wall;
-pub(crate) use wall::{bystander, wall};
 
 use std::ffi::CString;
 use std::fs::File;

@@ -16,6 +16,8 @@ mod events;
 mod exhaust;
 #[path = "bypass/frames.rs"]
 mod frames;
+#[path = "bypass/injected.rs"]
+mod injected;
 #[path = "bypass/kept.rs"]
 mod kept;
 #[path = "bypass/moved.rs"]

@@ -29,6 +29,8 @@ mod sockets;
 mod terminate;
 #[path = "system/tools.rs"]
 mod tools;
+#[path = "system/unseen.rs"]
+mod unseen;
 #[path = "system/vip.rs"]
 mod vip;
 #[path = "system/visibility.rs"]

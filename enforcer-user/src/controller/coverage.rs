@@ -14,6 +14,9 @@ use crate::status::{Status, WorkloadStatus};
 
 /// Said of a workload whose packets pass no interface that has programs.
 const SOCKETS_ONLY: &str = "packets of AF_PACKET sockets are not seen: --uplink";
+/// Said of a workload that connections reach unseen.
+const UNSEEN: &str = "connections reach it without passing the node's side of its interface (bpf_redirect_peer): what it answers \
+                      is denied; have the CNI deliver through the kernel's stack, for Cilium `bpf.hostLegacyRouting=true`";
 
 impl<D: Dataplane> Controller<D> {
     pub(super) fn workload_statuses(&self) -> Vec<WorkloadStatus> {
@@ -32,6 +35,8 @@ impl<D: Dataplane> Controller<D> {
         });
         let covered = !self.lifted && id.is_some_and(|id| self.covered.contains(&id));
         let is_blind = !covered && self.network.uplinks.is_empty();
+        let is_skipped = covered && id.is_some_and(|id| self.unseen.has(id));
+        let notes = [(is_blind, SOCKETS_ONLY), (is_skipped, UNSEEN)].into_iter().filter(|(is_so, _)| *is_so);
         WorkloadStatus {
             namespace: workload.namespace.to_string(),
             name: workload.name.clone(),
@@ -45,7 +50,7 @@ impl<D: Dataplane> Controller<D> {
             interfaces: place.map(|place| names(&place.interfaces)).unwrap_or_default(),
             uncovered: place.map(|place| place.uncovered.iter().cloned().collect()).unwrap_or_default(),
             addresses: place.map(addresses).unwrap_or_default(),
-            notes: is_blind.then(|| SOCKETS_ONLY.to_owned()).into_iter().collect(),
+            notes: notes.map(|(_, note)| note.to_owned()).collect(),
             events_suppressed: 0,
         }
     }

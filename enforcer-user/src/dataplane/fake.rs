@@ -1,6 +1,6 @@
 //! Maps in memory: what the controller's tests run on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -32,6 +32,8 @@ pub struct Fake {
     pub unplaceable: BTreeMap<u32, String>,
     /// What the next look at the order of programs finds.
     pub misplaced: Vec<Misplaced>,
+    /// Interfaces by which connections reach workloads unseen, as the workloads know them.
+    pub unseen: BTreeSet<(CgroupId, u32)>,
     attached: Vec<(CgroupId, PathBuf)>,
 }
 
@@ -64,6 +66,10 @@ impl Dataplane for Fake {
 
     fn check_order(&mut self, _: &Inbound<'_>) -> Result<Vec<Misplaced>> {
         Ok(std::mem::take(&mut self.misplaced))
+    }
+
+    fn has_unseen(&self, workload: CgroupId, inside: u32) -> Result<bool> {
+        Ok(self.unseen.contains(&(workload, inside)))
     }
 
     fn configure(&mut self, settings: &NodeSettings) -> Result<()> {

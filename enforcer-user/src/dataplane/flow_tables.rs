@@ -4,12 +4,13 @@ use std::mem::size_of;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use anyhow::{Context as _, Result};
-use enforcer_common::flow::FlowKey;
+use enforcer_common::flow::{Flow, FlowKey, UNSEEN_SECONDS};
 use enforcer_common::key::CgroupId;
 use enforcer_common::limits;
 use enforcer_common::names::map;
-use enforcer_common::word::Word;
+use enforcer_common::word::{Tagged as _, Word};
 
+use crate::clock;
 use crate::dataplane::pin::Pins;
 use crate::dataplane::places::InboundFlow;
 use crate::dataplane::sys;
@@ -46,6 +47,17 @@ impl FlowTables {
         let table = sys::inner_map(self.map.as_fd(), &workload).context("cannot open a table of flows")?;
         let word = Word::new(&key, value.payload()).raw();
         sys::insert_element(table.as_fd(), &key, word).context("cannot write to a table of flows")
+    }
+
+    /// Whether within a minute a connection has reached a workload unseen, by the interface that it knows as number `inside`.
+    pub fn has_unseen(&self, workload: CgroupId, inside: u32) -> Result<bool> {
+        let key = FlowKey::unseen(inside);
+        let table = sys::inner_map(self.map.as_fd(), &workload.get().to_ne_bytes());
+        let table = table.context("cannot open a table of flows")?;
+        let word = sys::element_of(table.as_fd(), &key).context("cannot read a table of flows")?;
+        let payload = word.and_then(|raw| Word::from_raw(raw).open(key.tag()));
+        let second = u32::try_from(clock::since_boot()).unwrap_or(u32::MAX);
+        Ok(payload.is_some_and(|payload| Flow::from_payload(payload).is_within(UNSEEN_SECONDS, second)))
     }
 
     /// Forgets the flows of a workload.

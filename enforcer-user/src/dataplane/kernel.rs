@@ -177,6 +177,10 @@ impl Dataplane for Kernel {
         Ok(looked.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
     }
 
+    fn has_unseen(&self, workload: CgroupId, inside: u32) -> Result<bool> {
+        self.maps.flows.has_unseen(workload, inside)
+    }
+
     fn is_intact(&self) -> bool {
         let links = |cgroup: &CgroupId| self.pins.links(*cgroup).exists();
         self.pins.maps().exists() && self.attached.iter().all(|(cgroup, _)| links(cgroup))

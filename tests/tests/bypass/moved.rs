@@ -23,7 +23,7 @@ use crate::table::{self, Row};
 const LOOK: Duration = Duration::from_secs(32);
 
 /// What `sh` does in a network, as a process of the pod.
-fn shell(world: &World, pod: &Pod, network: &Path, script: &str) -> Result<()> {
+pub(crate) fn shell(world: &World, pod: &Pod, network: &Path, script: &str) -> Result<()> {
     let spot = Spot { cgroup: Some(pod.cgroup()), network: Some(network), ..Spot::default() };
     let done = finish(world.command(Path::new("sh"), spot)?.args(["-ec", script]))?;
     ensure!(done.code == Some(0), "{script}: {}", done.stderr);

@@ -1,10 +1,17 @@
 //! What comes in to the proxy of a pod is answered, and handed on to the application.
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
 use enforcer_tests::marker::Marker;
 use enforcer_tests::node::{Node, OUTSIDE};
+use serde_json::json;
 
 use crate::Mesh;
+
+/// Longer than the agent takes to look again for connections that nobody saw.
+const LOOK: Duration = Duration::from_secs(5);
 
 fn said(mesh: &Mesh, who: &str, command: &str) -> Result<String> {
     let answer = mesh.node.probe(who)?.ask(command)?;
@@ -56,4 +63,27 @@ fn a_ztunnel_is_reached() -> Result<()> {
         all_that_comes_in(&mesh).with_context(|| format!("with a ztunnel in {cgroup}"))?;
     }
     Ok(())
+}
+
+/// The proxy's socket meets another port than the one that the host's side of the interface has seen.
+fn is_told_of_what_nobody_saw(mesh: &Mesh) -> Result<()> {
+    both_talk(mesh, "app", 8080)?;
+    sleep(LOOK);
+    assert_eq!(mesh.node.status()?["workloads"][0]["notes"], json!([]));
+    let _detour = mesh.node.world().deliver_past_host_side("app")?;
+    said(mesh, OUTSIDE, "keep skipping tcp4")?;
+    let met = said(mesh, OUTSIDE, &format!("on skipping connect {}:8080", mesh.pod.ipv4()))?;
+    assert_ne!(met, "connected");
+    mesh.node.status_soon(|status| {
+        let note = status["workloads"][0]["notes"][0].as_str()?;
+        note.contains("bpf_redirect_peer").then_some(())
+    })
+}
+
+#[test]
+fn what_skips_the_hosts_side_of_a_pod_with_a_proxy_is_told() -> Result<()> {
+    is_told_of_what_nobody_saw(&Mesh::sidecar(Node::new())?).context("with a sidecar")?;
+    // A ztunnel that is not below what is enforced has no programs at its sockets.
+    let mesh = Mesh::ambient(Node::new().flag("--cgroup", "{cgroup}/pods"), "pods/ztunnel")?;
+    is_told_of_what_nobody_saw(&mesh).context("with a ztunnel")
 }

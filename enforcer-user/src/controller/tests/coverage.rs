@@ -147,3 +147,25 @@ fn other_programs_before_ours_are_counted_and_those_that_stay_are_named() {
     tell(&mut controller, Event::Tick);
     assert!(status(&applied).ready);
 }
+
+/// A workload could have forged what tells it, and must not make the node's agent unready.
+#[test]
+fn connections_that_nobody_saw_are_a_note_for_as_long_as_they_come() {
+    let mut network = network(&[interface(7, "veth1")], &[]);
+    let place = network.workloads.get_mut(&CgroupId::new(CURL)).unwrap();
+    place.inside = BTreeSet::from([2]);
+    let (mut controller, applied) = stage(&network);
+    let look = |controller: &mut Controller<Fake>| (0..3).for_each(|_| tell(controller, Event::Tick));
+    let notes = || status(&applied).workloads[0].notes.clone();
+    // By an interface that has no node's side.
+    controller.dataplane.unseen = BTreeSet::from([(CgroupId::new(CURL), 3)]);
+    look(&mut controller);
+    assert_eq!(notes(), [""; 0]);
+    controller.dataplane.unseen.insert((CgroupId::new(CURL), 2));
+    look(&mut controller);
+    assert!(notes()[0].contains("bpf_redirect_peer") && notes().len() == 1, "{:?}", notes());
+    assert!(status(&applied).ready, "{:?}", status(&applied).not_ready);
+    controller.dataplane.unseen.clear();
+    look(&mut controller);
+    assert_eq!(notes(), [""; 0]);
+}

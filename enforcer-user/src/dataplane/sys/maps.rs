@@ -84,6 +84,16 @@ pub(in crate::dataplane) fn inner_map(map: BorrowedFd<'_>, key: &[u8; 8]) -> io:
     make(BPF_MAP_GET_FD_BY_ID, &mut MapById { map_id: u32::from_ne_bytes(value), next_id: 0, flags: 0 })
 }
 
+/// The number in a map under `key`, if there is one.
+pub(in crate::dataplane) fn element_of(map: BorrowedFd<'_>, key: &FlowKey) -> io::Result<Option<u64>> {
+    let (key, mut value) = (std::ptr::from_ref(key) as u64, 0_u64);
+    match element(BPF_MAP_LOOKUP_ELEM, map, key, std::ptr::from_mut(&mut value) as u64) {
+        Ok(()) => Ok(Some(value)),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Puts a number into a map.
 pub(in crate::dataplane) fn insert_element(
     map: BorrowedFd<'_>,
