@@ -3,17 +3,17 @@
 use core::ptr::{NonNull, addr_of, read_volatile};
 
 use aya_ebpf::bindings::{__sk_buff, bpf_sock};
-use aya_ebpf::helpers::bpf_get_socket_cookie;
 use aya_ebpf::helpers::generated::{
     bpf_csum_diff, bpf_get_netns_cookie, bpf_redirect, bpf_sk_fullsock, bpf_skb_ancestor_cgroup_id,
     bpf_skb_cgroup_id, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_store_bytes,
 };
+use aya_ebpf::helpers::{bpf_get_socket_cookie, bpf_probe_read_kernel};
 use aya_ebpf::programs::{SkBuffContext, TcContext};
 use enforcer_common::addr::Protocol;
 use enforcer_common::key::{CgroupId, NetnsCookie};
 use enforcer_common::packet::Frame;
 
-use crate::ctx::forgotten;
+use crate::ctx::{KERNEL, forgotten, offset};
 
 /// `SOCK_STREAM` and `SOCK_DGRAM`.
 const SOCK_STREAM: u32 = 1;
@@ -23,6 +23,23 @@ const AF_INET: u32 = 2;
 const AF_INET6: u32 = 10;
 /// `ETH_P_IPV6`, as `__sk_buff.protocol` has it.
 const ETH_P_IPV6: u32 = 0x86dd_u16.to_be() as u32;
+
+/// `CHECKSUM_PARTIAL`, and the bits of `ip_summed`.
+const CHECKSUM_PARTIAL: u8 = 3;
+
+/// A checksum that is written only when the packet leaves by a device which cannot do it: after every program.
+#[derive(Clone, Copy)]
+pub struct PartialChecksum {
+    /// Where what it covers begins, from the beginning of the frame.
+    pub start: u32,
+    /// How many bytes behind that it is written.
+    pub offset: u32,
+}
+
+impl PartialChecksum {
+    /// What cannot be read is nowhere that a packet has a checksum.
+    const UNREADABLE: Self = Self { start: u32::MAX, offset: u32::MAX };
+}
 
 /// A packet.
 #[derive(Clone, Copy)]
@@ -106,6 +123,46 @@ impl Skb {
         Some(PacketSocket { raw })
     }
 
+    /// The checksum that is still to be written into it. None: its bytes stay as they are.
+    #[inline(always)]
+    pub fn partial_checksum(self) -> Option<PartialChecksum> {
+        let Some(summed) = self.peek::<u8>(offset(&KERNEL.skb_ip_summed)) else {
+            return Some(PartialChecksum::UNREADABLE);
+        };
+        if (summed >> offset(&KERNEL.skb_ip_summed_shift)) & CHECKSUM_PARTIAL != CHECKSUM_PARTIAL {
+            return None;
+        }
+        Some(self.where_it_is_written().unwrap_or(PartialChecksum::UNREADABLE))
+    }
+
+    /// The kernel counts from the buffer's beginning, programs from the frame's.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)] // a buffer has less than 64 KiB before its frame
+    fn where_it_is_written(self) -> Option<PartialChecksum> {
+        let head = self.peek::<u64>(offset(&KERNEL.skb_head))?;
+        let data = self.peek::<u64>(offset(&KERNEL.skb_data))?;
+        let start = self.peek::<u16>(offset(&KERNEL.skb_csum_start))?;
+        let written = self.peek::<u16>(offset(&KERNEL.skb_csum_offset))?;
+        let start = (start as u32).wrapping_sub(data.wrapping_sub(head) as u32);
+        Some(PartialChecksum { start, offset: written as u32 })
+    }
+
+    /// The inode of the network namespace that its interface is in; 0 if that cannot be read.
+    #[inline(always)]
+    #[allow(dead_code)] // as `node_network`
+    pub fn network_inode(self) -> u32 {
+        let Some(device) = self.peek::<u64>(offset(&KERNEL.skb_dev)) else { return 0 };
+        let Some(network) = peek::<u64>(device, offset(&KERNEL.device_net)) else { return 0 };
+        peek::<u32>(network, offset(&KERNEL.net_inum)).unwrap_or(0)
+    }
+
+    /// What the kernel's own structure has there. The context pointer of a packet's program is that of its `sk_buff`; the verifier
+    /// lets a privileged program pass it, moved by what the loader has written, to a helper that takes any number.
+    #[inline(always)]
+    fn peek<T>(self, at: usize) -> Option<T> {
+        peek(self.raw as u64, at)
+    }
+
     /// Makes it as long as this; what is new is zero.
     #[inline(always)]
     pub fn resize(self, length: u32) -> bool {
@@ -128,6 +185,13 @@ impl Skb {
         // SAFETY: the helper takes numbers only.
         unsafe { bpf_redirect(self.interface(), 0) as i32 }
     }
+}
+
+/// What the kernel's memory has there.
+#[inline(always)]
+fn peek<T>(structure: u64, at: usize) -> Option<T> {
+    // SAFETY: the helper reads as many bytes as `T`, an integer, has, wherever that is: what cannot be read is an error.
+    unsafe { bpf_probe_read_kernel((structure as *const u8).wrapping_add(at).cast()) }.ok()
 }
 
 impl Frame for Skb {
