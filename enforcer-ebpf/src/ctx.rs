@@ -1,5 +1,6 @@
 //! Safe views of what the kernel hands to a program: the socket address, the task, the clock.
 
+mod kernel;
 pub mod skb;
 
 use core::arch::asm;
@@ -15,7 +16,6 @@ use aya_ebpf::helpers::{
 };
 use aya_ebpf::programs::{SockAddrContext, SockContext};
 use enforcer_common::addr::{Addr, Port, Protocol};
-use enforcer_common::kernel::KernelOffsets;
 use enforcer_common::key::{CgroupId, NetnsCookie};
 use enforcer_common::verdict::Backend;
 
@@ -48,29 +48,6 @@ static TELLS_NAMESPACE: u8 = 0;
 pub fn tells_namespace() -> bool {
     // SAFETY: as above.
     unsafe { read_volatile(&raw const TELLS_NAMESPACE) == 1 }
-}
-
-/// Written by the loader: where this kernel keeps what no helper tells.
-#[unsafe(no_mangle)]
-static KERNEL: KernelOffsets = KernelOffsets::NONE;
-
-/// One of its offsets.
-#[inline(always)]
-fn offset(of: &'static u32) -> usize {
-    // SAFETY: as above.
-    unsafe { read_volatile(of) as usize }
-}
-
-/// Written by the loader: the inode of the node's network namespace.
-#[unsafe(no_mangle)]
-static NODE_NETWORK: u32 = 0;
-
-/// The inode of the node's network namespace.
-#[inline(always)]
-#[allow(dead_code)] // told by the loader before anyone asks
-pub fn node_network() -> u32 {
-    // SAFETY: as above.
-    unsafe { read_volatile(&raw const NODE_NETWORK) }
 }
 
 /// The two address families of `bpf_sock_addr`: which of its fields hold the address.

@@ -3,17 +3,18 @@
 use core::ptr::{NonNull, addr_of, read_volatile};
 
 use aya_ebpf::bindings::{__sk_buff, bpf_sock};
+use aya_ebpf::helpers::bpf_get_socket_cookie;
 use aya_ebpf::helpers::generated::{
     bpf_csum_diff, bpf_get_netns_cookie, bpf_redirect, bpf_sk_fullsock, bpf_skb_ancestor_cgroup_id,
     bpf_skb_cgroup_id, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_store_bytes,
 };
-use aya_ebpf::helpers::{bpf_get_socket_cookie, bpf_probe_read_kernel};
 use aya_ebpf::programs::{SkBuffContext, TcContext};
 use enforcer_common::addr::Protocol;
 use enforcer_common::key::{CgroupId, NetnsCookie};
 use enforcer_common::packet::Frame;
 
-use crate::ctx::{KERNEL, forgotten, offset};
+use crate::ctx::forgotten;
+use crate::ctx::kernel::{KERNEL, offset, peek};
 
 /// `SOCK_STREAM` and `SOCK_DGRAM`.
 const SOCK_STREAM: u32 = 1;
@@ -156,8 +157,7 @@ impl Skb {
         peek::<u32>(network, offset(&KERNEL.net_inum)).unwrap_or(0)
     }
 
-    /// What the kernel's own structure has there. The context pointer of a packet's program is that of its `sk_buff`; the verifier
-    /// lets a privileged program pass it, moved by what the loader has written, to a helper that takes any number.
+    /// What the kernel's own structure has there: the context pointer of a packet's program is that of its `sk_buff`.
     #[inline(always)]
     fn peek<T>(self, at: usize) -> Option<T> {
         peek(self.raw as u64, at)
@@ -185,13 +185,6 @@ impl Skb {
         // SAFETY: the helper takes numbers only.
         unsafe { bpf_redirect(self.interface(), 0) as i32 }
     }
-}
-
-/// What the kernel's memory has there.
-#[inline(always)]
-fn peek<T>(structure: u64, at: usize) -> Option<T> {
-    // SAFETY: the helper reads as many bytes as `T`, an integer, has, wherever that is: what cannot be read is an error.
-    unsafe { bpf_probe_read_kernel((structure as *const u8).wrapping_add(at).cast()) }.ok()
 }
 
 impl Frame for Skb {
