@@ -1,0 +1,28 @@
+//! Checksums that are written after the last program has looked.
+
+use enforcer_common::addr::Protocol;
+use enforcer_common::event::Hook;
+use enforcer_common::packet::{Packet, Part};
+
+use crate::sent::Met;
+
+/// Where TCP and UDP have theirs.
+const OF_TCP: u32 = 16;
+const OF_UDP: u32 = 6;
+
+/// Whether what is still to be written into a packet is its own checksum, and not its ports or addresses. A packet socket or a guest
+/// says itself where; a device without checksum offload writes there (`skb_checksum_help`).
+#[inline(never)] // a stack of its own
+pub fn is_in_its_place(met: &Met, packet: &Packet) -> bool {
+    // A cgroup sees packets of sockets only, and what raw ones make has no such checksum.
+    if matches!(met.hook, Hook::Packet) {
+        return true;
+    }
+    let Some(checksum) = met.skb.partial_checksum() else { return true };
+    let place = match packet.protocol {
+        Protocol::TCP => OF_TCP,
+        Protocol::UDP => OF_UDP,
+        _ => return false,
+    };
+    packet.part == Part::Whole && checksum.start == packet.transport && checksum.offset == place
+}
