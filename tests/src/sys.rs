@@ -2,6 +2,7 @@
 
 mod area;
 mod calls;
+pub(crate) mod ethtool;
 pub(crate) mod packet;
 pub mod testrun;
 mod tun;
@@ -9,7 +10,8 @@ mod wall;
 pub(crate) mod xdp;
 
 pub(crate) use calls::{By, disconnect, sendmmsg, uring_connect, uring_send, uring_send_zc};
-pub(crate) use tun::{passed, tun};
+use tun::request;
+pub(crate) use tun::{passed, tun, tun_of_guest};
 pub use wall::Wall;
 pub(crate) use wall::{bystander, wall};
 
