@@ -5,6 +5,7 @@ use core::mem::{align_of, size_of};
 use crate::event::{EventBudget, FlowEvent};
 use crate::flow::FlowKey;
 use crate::judged::Judged;
+use crate::kernel::KernelOffsets;
 use crate::key::{BackendKey, CgroupId, ExactKey, OwnAddressKey, PortKey, PrefixKey};
 use crate::socket::Translation;
 
@@ -44,13 +45,15 @@ const _: () = {
     assert!(size_of::<Judged>() == 72 && align_of::<Judged>() == 8);
     assert!(size_of::<FlowKey>() == 24 && align_of::<FlowKey>() == 4);
     assert!(size_of::<OwnAddressKey>() == 24 && align_of::<OwnAddressKey>() == 8);
+    assert!(size_of::<KernelOffsets>() == 36 && align_of::<KernelOffsets>() == 4);
 };
 
 /// SAFETY of all of these: `repr(C)` or `repr(transparent)` over integers, without padding (asserted above), any bit pattern valid.
 #[cfg(feature = "user")]
 mod pod {
     use super::{
-        BackendKey, CgroupId, EventBudget, ExactKey, FlowKey, OwnAddressKey, PortKey, PrefixKey, PrefixValue,
+        BackendKey, CgroupId, EventBudget, ExactKey, FlowKey, KernelOffsets, OwnAddressKey, PortKey,
+        PrefixKey, PrefixValue,
     };
     use crate::id::RuleId;
     use crate::key::{InterfaceId, NetnsCookie};
@@ -65,7 +68,7 @@ mod pod {
     }
 
     pod!(CgroupId, ExactKey, PrefixKey, PortKey, RuleId, BackendKey, PrefixValue, EventBudget);
-    pod!(FlowKey, InterfaceId, NetnsCookie, OwnAddressKey);
+    pod!(FlowKey, InterfaceId, KernelOffsets, NetnsCookie, OwnAddressKey);
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod event;
 pub mod flow;
 pub mod id;
 pub mod judged;
+pub mod kernel;
 pub mod key;
 pub mod layout;
 pub mod limits;

@@ -82,6 +82,12 @@ pub const COUNTS_LOOKUPS: &str = "COUNTS_LOOKUPS";
 /// Another: 1 where the kernel tells programs of packets the network namespace of a packet's socket.
 pub const TELLS_NAMESPACE: &str = "TELLS_NAMESPACE";
 
+/// The [`crate::kernel::KernelOffsets`] of the running kernel, in the programs' read-only data.
+pub const KERNEL: &str = "KERNEL";
+
+/// The inode of the node's network namespace, 32 bits beside that.
+pub const NODE_NETWORK: &str = "NODE_NETWORK";
+
 /// A cgroup program: its symbol in the kernel object, and the kernel's number of its attach point.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CgroupProgram {

@@ -42,11 +42,22 @@ pub fn record(skb: Skb, hook: Hook) {
         Sender::Elsewhere | Sender::Fault => return,
     };
     let heard = heard_at(hook);
+    if matches!(heard, Heard::Socket) && !is_from_elsewhere(skb, who, &packet) {
+        return;
+    }
     match packet.protocol {
         Protocol::TCP => segment(who, &packet, heard),
         Protocol::UDP => datagram(who, &packet, heard),
         _ => message(who, &packet, heard),
     }
+}
+
+/// Whether somebody else can have sent it, as far as a socket can tell: in the node's own network namespace workloads make no interfaces.
+/// In one of their own they can, and the loopback interface is theirs anyway.
+#[inline(always)]
+fn is_from_elsewhere(skb: Skb, who: Identity, packet: &Packet) -> bool {
+    skb.network_inode() == ctx::node_network()
+        || skb.interface() != LOOPBACK && places::is_own(who.cgroup, packet.destination) == Ok(true)
 }
 
 /// Where a program hears of flows.

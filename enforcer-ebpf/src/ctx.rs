@@ -1,6 +1,9 @@
 //! Safe views of what the kernel hands to a program: the socket address, the task, the clock.
 
+mod kernel;
 pub mod skb;
+
+pub use kernel::node_network;
 
 use core::arch::asm;
 use core::marker::PhantomData;

@@ -9,6 +9,7 @@
 
 mod arrived;
 mod cgroup_skb;
+mod checksum;
 mod connect;
 mod create;
 mod ctx;

@@ -18,7 +18,7 @@ use enforcer_common::verdict::{Action, Backend, Verdict};
 use crate::ctx::skb::Skb;
 use crate::identity::{self, Identity, Sender};
 use crate::judge::{self, Facts, Ruling};
-use crate::{ctx, emit, maps};
+use crate::{checksum, ctx, emit, maps};
 
 /// What becomes of a packet.
 pub enum Sent {
@@ -76,6 +76,9 @@ pub fn judge(skb: Skb, hook: Hook, packet: &mut Packet) -> Sent {
 fn rule(met: &Met, packet: &mut Packet) -> Ruling {
     let mut facts = Facts::NONE;
     let ruling = before::look(met, packet, &mut facts);
+    if (ruling.is_open || ruling.action == Action::Allow) && !checksum::is_in_its_place(met, packet) {
+        return Ruling::deny(Reason::Malformed);
+    }
     if !ruling.is_open {
         return ruling;
     }

@@ -18,6 +18,7 @@ pub mod kernel;
 pub mod load;
 pub mod maps;
 pub mod misplaced;
+mod offsets;
 pub mod pin;
 pub mod places;
 pub mod probe;

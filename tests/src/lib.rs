@@ -16,6 +16,7 @@ pub mod inside;
 pub mod marker;
 pub mod needs;
 pub mod node;
+mod offload;
 pub mod oracle;
 pub mod packets;
 pub mod pod;

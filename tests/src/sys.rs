@@ -3,6 +3,7 @@
 mod area;
 mod calls;
 mod classifier;
+pub(crate) mod ethtool;
 pub(crate) mod packet;
 pub mod testrun;
 mod tun;
@@ -11,7 +12,8 @@ pub(crate) mod xdp;
 pub(crate) use calls::{By, disconnect, sendmmsg, uring_connect, uring_send, uring_send_zc};
 pub use classifier::Classifier;
 pub(crate) use classifier::{bystander, redirect_peer, wall};
-pub(crate) use tun::{passed, tun};
+use tun::request;
+pub(crate) use tun::{passed, tun, tun_of_guest};
 
 use std::ffi::CString;
 use std::fs::File;

@@ -6,6 +6,8 @@
 //!
 //! Root is needed, and a kernel with cgroup v2 and BTF; a test whose needs are missing fails and says what is missing.
 
+#[path = "bypass/checksum.rs"]
+mod checksum;
 #[path = "bypass/class.rs"]
 mod class;
 #[path = "bypass/crafted.rs"]

@@ -30,6 +30,7 @@ const PORTS: [u16; 3] = [53, 443, 9000];
 
 /// What an IP header names.
 const TCP: u8 = 6;
+const UDP: u8 = 17;
 const ROUTING: u8 = 43;
 
 /// Where a frame with the marker is to be seen, and as what.
@@ -39,6 +40,8 @@ enum Seen {
     Outside(u8),
     /// On the wire, as an IP packet to this address of this protocol.
     OutsideTo(&'static str, u8),
+    /// On the wire, as a UDP packet to the target's address and this port.
+    OutsideAt(u16),
     /// On the wire, as the first segment of a TCP connection, which has no marker.
     Begins,
     /// At the host side of the pod's veth pair, past the programs there, with this ethertype.
@@ -91,7 +94,7 @@ impl Free {
         let (marker, to, answer) = self.attempt(command)?;
         let frames = match seen {
             Seen::Begins => self.outside.saw_to(to.ip())?,
-            Seen::Outside(_) | Seen::OutsideTo(..) => self.outside.saw(&marker)?,
+            Seen::Outside(_) | Seen::OutsideTo(..) | Seen::OutsideAt(_) => self.outside.saw(&marker)?,
             Seen::Past(_) => self.past.saw(&marker)?,
             Seen::Sent(_) => self.sent.saw(&marker)?,
         };
@@ -140,6 +143,7 @@ impl Seen {
             Self::OutsideTo(to, protocol) => {
                 packet(frame).is_some_and(|it| Ok(it.0) == to.parse() && it.1 == protocol)
             }
+            Self::OutsideAt(port) => packet(frame) == Some((to, UDP)) && port_of(frame) == Some(port),
             Self::Begins => packet(frame).is_some_and(|it| it.0 == to && [TCP, ROUTING].contains(&it.1)),
             Self::Past(kind) | Self::Sent(kind) => ethertype_of(frame) == Some(kind),
         }
@@ -151,6 +155,12 @@ fn packet(frame: &[u8]) -> Option<(IpAddr, u8)> {
     let to = destination(frame)?;
     let at = if to.is_ipv4() { 14 + 9 } else { 14 + 6 };
     Some((to, *frame.get(at)?))
+}
+
+/// The destination port of a UDP packet that has nothing in front of UDP but an IP header.
+fn port_of(frame: &[u8]) -> Option<u16> {
+    let at = if destination(frame)?.is_ipv4() { 14 + 20 + 2 } else { 14 + 40 + 2 };
+    Some(u16::from_be_bytes(*frame.get(at..)?.first_chunk()?))
 }
 
 /// The ethertype; that of a frame whose type is a length is 0.

@@ -14,6 +14,7 @@ use enforcer_common::key::{CgroupId, NetnsCookie};
 use enforcer_common::packet::Frame;
 
 use crate::ctx::forgotten;
+use crate::ctx::kernel::{KERNEL, offset, peek};
 
 /// `SOCK_STREAM` and `SOCK_DGRAM`.
 const SOCK_STREAM: u32 = 1;
@@ -23,6 +24,23 @@ const AF_INET: u32 = 2;
 const AF_INET6: u32 = 10;
 /// `ETH_P_IPV6`, as `__sk_buff.protocol` has it.
 const ETH_P_IPV6: u32 = 0x86dd_u16.to_be() as u32;
+
+/// `CHECKSUM_PARTIAL`, and the bits of `ip_summed`.
+const CHECKSUM_PARTIAL: u8 = 3;
+
+/// A checksum that is written only when the packet leaves by a device which cannot do it: after every program.
+#[derive(Clone, Copy)]
+pub struct PartialChecksum {
+    /// Where what it covers begins, from the beginning of the frame.
+    pub start: u32,
+    /// How many bytes behind that it is written.
+    pub offset: u32,
+}
+
+impl PartialChecksum {
+    /// What cannot be read is nowhere that a packet has a checksum.
+    const UNREADABLE: Self = Self { start: u32::MAX, offset: u32::MAX };
+}
 
 /// A packet.
 #[derive(Clone, Copy)]
@@ -104,6 +122,44 @@ impl Skb {
         // SAFETY: the helper takes the socket of the context.
         let raw = NonNull::new(unsafe { bpf_sk_fullsock(socket) })?;
         Some(PacketSocket { raw })
+    }
+
+    /// The checksum that is still to be written into it. None: its bytes stay as they are.
+    #[inline(always)]
+    pub fn partial_checksum(self) -> Option<PartialChecksum> {
+        let Some(summed) = self.peek::<u8>(offset(&KERNEL.skb_ip_summed)) else {
+            return Some(PartialChecksum::UNREADABLE);
+        };
+        if (summed >> offset(&KERNEL.skb_ip_summed_shift)) & CHECKSUM_PARTIAL != CHECKSUM_PARTIAL {
+            return None;
+        }
+        Some(self.where_it_is_written().unwrap_or(PartialChecksum::UNREADABLE))
+    }
+
+    /// The kernel counts from the buffer's beginning, programs from the frame's.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)] // a buffer has less than 64 KiB before its frame
+    fn where_it_is_written(self) -> Option<PartialChecksum> {
+        let head = self.peek::<u64>(offset(&KERNEL.skb_head))?;
+        let data = self.peek::<u64>(offset(&KERNEL.skb_data))?;
+        let start = self.peek::<u16>(offset(&KERNEL.skb_csum_start))?;
+        let written = self.peek::<u16>(offset(&KERNEL.skb_csum_offset))?;
+        let start = (start as u32).wrapping_sub(data.wrapping_sub(head) as u32);
+        Some(PartialChecksum { start, offset: written as u32 })
+    }
+
+    /// The inode of the network namespace that its interface is in; 0 if that cannot be read.
+    #[inline(always)]
+    pub fn network_inode(self) -> u32 {
+        let Some(device) = self.peek::<u64>(offset(&KERNEL.skb_dev)) else { return 0 };
+        let Some(network) = peek::<u64>(device, offset(&KERNEL.device_net)) else { return 0 };
+        peek::<u32>(network, offset(&KERNEL.net_inum)).unwrap_or(0)
+    }
+
+    /// What the kernel's own structure has there: the context pointer of a packet's program is that of its `sk_buff`.
+    #[inline(always)]
+    fn peek<T>(self, at: usize) -> Option<T> {
+        peek(self.raw as u64, at)
     }
 
     /// Makes it as long as this; what is new is zero.

@@ -9,12 +9,12 @@ use aya::{Btf, Ebpf, EbpfLoader};
 use enforcer_common::limits::{EVENTS_BYTES, HEADROOM};
 use enforcer_common::names::{
     CGROUP_PROGRAMS, COUNTS_LOOKUPS, CgroupProgram, HAS_MPTCP_HELPER, INTERFACE_PROGRAMS, InterfaceProgram,
-    MEMORY, TELLS_NAMESPACE, map,
+    KERNEL, MEMORY, NODE_NETWORK, TELLS_NAMESPACE, map,
 };
 use enforcer_core::policy::budget::Limits;
 
 use crate::dataplane::pin::Pins;
-use crate::dataplane::{OBJECT, probe};
+use crate::dataplane::{OBJECT, offsets, probe};
 
 /// The end of a verifier log is where it says what it does not like.
 const VERIFIER_LOG_END: usize = 2_000;
@@ -110,6 +110,10 @@ fn load_programs(pins: &Pins, limits: &Limits, counts_lookups: bool) -> Result<P
     loader.override_global(COUNTS_LOOKUPS, &counts_lookups, true);
     let tells_namespace = u8::from(probe::tells_namespace());
     loader.override_global(TELLS_NAMESPACE, &tells_namespace, true);
+    let kernel = offsets::of_this_kernel()?;
+    loader.override_global(KERNEL, &kernel, true);
+    let node_network = offsets::own_network()?;
+    loader.override_global(NODE_NETWORK, &node_network, true);
     let mut ebpf = loader.load(OBJECT).context("cannot create the eBPF maps")?;
     let cgroup = CGROUP_PROGRAMS
         .iter()

@@ -6,6 +6,7 @@
 //!
 //! Bytes of their own, both ways: `on NAME send MARKER`, `on NAME send-to ADDR MARKER`, `on NAME receive` (what came, in
 //! hexadecimal, or `silence`). A server: `keep NAME listen PORT`, `on NAME accept OTHER`; of datagrams: `keep NAME bind ADDR:PORT`. `on NAME tuple` says both addresses of a connection.
+//! Much at a time: `on NAME pour COUNT`, `on NAME drain COUNT` (bytes).
 //! By hand: `keep NAME packet` and `keep NAME raw4|raw6`, `on NAME craft TECHNIQUE MARKER ADDR ...` for what a technique builds.
 //! To another process: `on NAME give PATH` here, `take NAME tcp|udp|packet|raw PATH` there.
 
@@ -115,6 +116,14 @@ impl Sockets {
                 sent.map(|bytes| json!({ "sent": bytes }))
             }
             ("receive", []) => kept.receive(),
+            ("pour", [count]) => {
+                let bytes = vec![b'?'; count.parse()?];
+                (&*kept.socket()).write_all(&bytes).map(|()| said("poured"))
+            }
+            ("drain", [count]) => {
+                let mut bytes = vec![0; count.parse()?];
+                (&*kept.socket()).read_exact(&mut bytes).map(|()| said(&format!("{count} bytes")))
+            }
             ("give", [path]) => {
                 pass::give(kept.socket().as_fd(), path)?;
                 Ok(said("given"))

@@ -5,6 +5,7 @@
 //! packets or frames, which leave by [`way`]: from `eth0` to the gateway, with the pod's own address as the source. What every
 //! one of these understands: `source=ADDR:PORT`, `mac=MAC` (of the next hop), `by=packet|dgram|ring|bypass|xdp|hdrincl`.
 
+mod checksum;
 mod datagram;
 mod detour;
 mod embedded;
@@ -53,7 +54,7 @@ const PACKETS: [Build; 8] = [
 /// Those that build whole frames.
 const FRAMES: [Build; 2] = [link::frames, malformed::frames];
 /// Those that do.
-const ACTS: [Act; 4] = [stream::act, datagram::act, raw::act, detour::act];
+const ACTS: [Act; 5] = [stream::act, datagram::act, raw::act, detour::act, checksum::act];
 
 /// What a technique builds, for a socket that somebody has.
 pub(super) struct Crafted {

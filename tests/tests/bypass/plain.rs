@@ -12,7 +12,8 @@ use crate::table::{self, Row};
 const RAW: Control = Like("raw UDP", &["raw4 {4}", "raw6 {6}"]);
 const FRAME: Control = Like("UDP frame", &["packet-raw {4} mac=02:00:00:00:ff:02"]);
 
-fn stage() -> Result<Stage> {
+/// A node with such a workload.
+pub(crate) fn stage() -> Result<Stage> {
     let mut node = Node::new()
         .pods()
         .registry(REGISTRY)

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::Free;
-use crate::Seen::{Begins, Outside, OutsideTo, Past};
+use crate::Seen::{Begins, Outside, OutsideAt, OutsideTo, Past};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -36,6 +36,22 @@ fn every_way_out() -> Result<()> {
         ("packet-raw [::1]:9000", Past(0x86dd)),
         ("syn-data 203.0.113.7:9000 by=xdp", Outside(TCP)),
         ("syn-data 203.0.113.7:9000 by=hdrincl", Outside(TCP)),
+    ])
+}
+
+/// Behind a device that leaves checksums to the kernel.
+#[test]
+fn checksums_that_the_kernel_writes() -> Result<()> {
+    let mut free = Free::new()?;
+    free.world.uplink_without_offload()?;
+    free.all(&[
+        ("checksum-own 203.0.113.7:9000", Outside(UDP)),
+        ("checksum-own [2001:db8:7::7]:9000 by=guest", Outside(UDP)),
+        ("checksum-port 203.0.113.7:9000 allowed=203.0.113.7:53", OutsideAt(9000)),
+        ("checksum-port [2001:db8:7::7]:9000 allowed=[2001:db8:7::7]:53", OutsideAt(9000)),
+        ("checksum-port 203.0.113.7:9000 allowed=203.0.113.7:53 by=guest", OutsideAt(9000)),
+        ("checksum-address [2001:db8:7::7]:9000 allowed=[2001:db8:7::8]:9000", Outside(UDP)),
+        ("checksum-address [2001:db8:7::7]:9000 allowed=[2001:db8:7::8]:9000 by=guest", Outside(UDP)),
     ])
 }
 

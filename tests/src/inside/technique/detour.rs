@@ -124,7 +124,8 @@ fn from_behind(target: &Target<'_>, own: IpAddr) -> Result<Value> {
     Ok(answer(sent.map(|bytes| json!({ "sent": bytes }))))
 }
 
-fn ip(arguments: &[&str]) -> Result<()> {
+/// Runs `ip`.
+pub(super) fn ip(arguments: &[&str]) -> Result<()> {
     let output =
         needs::tool("ip").args(arguments).current_dir(env::temp_dir()).output().context("running ip")?;
     if !output.status.success() {

@@ -45,7 +45,7 @@ impl<'a> Target<'a> {
         self.options.get(key).copied()
     }
 
-    fn parsed<T: std::str::FromStr>(&self, key: &str) -> Option<T> {
+    pub(super) fn parsed<T: std::str::FromStr>(&self, key: &str) -> Option<T> {
         self.option(key).and_then(|text| text.parse().ok())
     }
 
