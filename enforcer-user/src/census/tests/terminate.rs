@@ -71,6 +71,7 @@ fn a_forbidden_connection_is_closed_and_the_others_stay() {
         let pod = wired();
         let memory = Memory::new();
         let subject = subject(&pod);
+        let outsider = Pod::start_here();
         let outer = TcpListener::bind("[::]:0").unwrap();
         let inner = pod.inside(|| TcpListener::bind("[::]:0").unwrap());
         ip("address add 10.0.0.3/24 dev host0");
@@ -88,7 +89,7 @@ fn a_forbidden_connection_is_closed_and_the_others_stay() {
             let address = denied.peer_addr().unwrap().ip().to_canonical();
             // What is forbidden to the pod may come to it all the same.
             let to = (pod_address.parse::<IpAddr>().unwrap(), inner.local_addr().unwrap().port());
-            let came = stage::client_from(&pod.cgroup, (address, 0).into(), to.into());
+            let came = stage::client_from(&outsider.cgroup, (address, 0).into(), to.into());
             let accepted = inner.accept().unwrap().0;
             let judge = |whose: &Subject, connection: &Connection| {
                 assert_eq!(whose.cgroup, subject.cgroup);
