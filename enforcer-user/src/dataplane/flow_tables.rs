@@ -48,6 +48,12 @@ impl FlowTables {
         sys::insert_element(table.as_fd(), &key, word).context("cannot write to a table of flows")
     }
 
+    /// Whose tables there are.
+    pub fn workloads(&self) -> Result<Vec<CgroupId>> {
+        let keys = sys::keys(self.map.as_fd()).context("cannot read FLOWS")?;
+        Ok(keys.into_iter().map(|key| CgroupId::new(u64::from_ne_bytes(key))).collect())
+    }
+
     /// Forgets the flows of a workload.
     pub fn remove(&mut self, workload: CgroupId) -> Result<()> {
         sys::remove_element(self.map.as_fd(), &workload.get().to_ne_bytes()).context("cannot write to FLOWS")
