@@ -112,11 +112,13 @@ fn http_parts(view: &Arc<View>, registry: watch::Receiver<Arc<Registry>>) -> htt
     }
 }
 
-/// Every cgroup must be there at the start: all faults at once.
+/// Every `--cgroup` must be there at the start: all faults at once. A workload may come later: that one service is not up yet must not
+/// keep the others from being enforced.
 fn check_cgroups(config: &Config) -> Result<()> {
-    let paths = config.workloads.iter().map(|workload| &workload.cgroup).chain(&config.cgroups);
+    let workloads = config.workloads.iter().map(|workload| identity::may_become_cgroup(&workload.cgroup));
+    let cgroups = config.cgroups.iter().map(|path| identity::cgroup(path).map(drop));
     let faults: Vec<String> =
-        paths.filter_map(|path| identity::cgroup(path).err()).map(|error| format!("{error:#}")).collect();
+        workloads.chain(cgroups).filter_map(Result::err).map(|error| format!("{error:#}")).collect();
     if !faults.is_empty() {
         bail!("{}", faults.join("\n"));
     }

@@ -348,7 +348,9 @@ impl<D: Dataplane> Controller<D> {
         let targets: Vec<_> = targets.collect();
         let Self { dataplane, roster, network, census, .. } = self;
         let inbound = |of| census(roster, network, of);
-        if dataplane.attached() != targets {
+        // At the start also to nothing: what was attached for others before ends then.
+        let is_start = self.publish.borrow().at.is_none();
+        if is_start || dataplane.attached() != targets {
             dataplane.attach(&targets, &inbound)?;
             tracing::info!(cgroups = targets.len(), "programs attached");
         }
