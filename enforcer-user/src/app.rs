@@ -60,7 +60,7 @@ pub async fn run(config: Config) -> Result<()> {
     let (events, queue) = mpsc::channel(QUEUE);
     let (locate, located) = watch::channel(Arc::new(last.clone()));
     let (hangs, hanging) = mpsc::channel(terminate::QUEUE);
-    let view = Arc::new(View::new(applied.clone(), counters, hangs));
+    let view = Arc::new(View::new((applied.clone(), controller.pulse()), counters, hangs));
     let (closed, applied_too) = (Arc::clone(&view.closed), applied.clone());
     let wires = Wires { applied: applied_too, located, hanging, closed, events: events.clone() };
     watchers.start(&mut tasks, wires);
