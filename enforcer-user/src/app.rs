@@ -61,8 +61,8 @@ pub async fn run(config: Config) -> Result<()> {
     let (locate, located) = watch::channel(Arc::new(last.clone()));
     let (hangs, hanging) = mpsc::channel(terminate::QUEUE);
     let view = Arc::new(View::new((applied.clone(), controller.pulse()), counters, hangs));
-    let (closed, applied_too) = (Arc::clone(&view.closed), applied.clone());
-    let wires = Wires { applied: applied_too, located, hanging, closed, events: events.clone() };
+    let (closed, ear) = (Arc::clone(&view.closed), Arc::clone(&view.ear));
+    let wires = Wires { applied: applied.clone(), located, hanging, closed, ear, events: events.clone() };
     watchers.start(&mut tasks, wires);
     tasks.essential("controller", controller.run(queue));
     tasks.essential("clock", tick(events.clone()));

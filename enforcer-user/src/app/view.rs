@@ -10,6 +10,8 @@ use enforcer_common::key::CgroupId;
 use tokio::sync::{mpsc, watch};
 
 use crate::app::terminate;
+use crate::canary::{self, Ear};
+use crate::clock;
 use crate::controller::{Applied, Pulse};
 use crate::dataplane::counters::Counters;
 use crate::dataplane::object_hash;
@@ -17,7 +19,6 @@ use crate::flows::{self, FlowStore};
 use crate::http::{Page, Readiness};
 use crate::metrics::{Build, Format, NeverFalling, Process, Scrape};
 use crate::status::Status;
-use crate::{canary, clock};
 
 /// Where it is all read. Nobody who looks waits for the controller, or makes it wait.
 pub(super) struct View {
@@ -34,6 +35,8 @@ pub(super) struct View {
     hanging: mpsc::Sender<FlowEvent>,
     /// How many of their sockets were closed.
     pub(super) closed: Arc<AtomicU64>,
+    /// Is told of canaries.
+    pub(super) ear: Arc<Ear>,
 }
 
 impl View {
@@ -53,6 +56,7 @@ impl View {
             suppressed: Mutex::default(),
             hanging,
             closed: Arc::default(),
+            ear: Arc::default(),
         }
     }
 
@@ -60,7 +64,10 @@ impl View {
     pub(super) fn record(&self, event: Option<FlowEvent>) {
         let count = if event.is_some() { &self.received } else { &self.lost };
         count.fetch_add(1, Ordering::Relaxed);
-        if let Some(event) = event.filter(|event| !canary::is_canary(event)) {
+        let Some(event) = event else { return };
+        if canary::is_canary(&event) {
+            self.ear.hear(&event);
+        } else {
             self.flows.record(&event, &*self.applied());
             if terminate::hangs(&event) {
                 // The program sends the packet again when this one has no room.
