@@ -136,6 +136,7 @@ async fn look(root: &Path, senses: &Senses) -> Found {
         let unsent = || counters.suppressed().values().sum::<u64>();
         let before = (count(), unsent());
         let met = send(&cage).await.context("cannot run it")?;
+        drop(cage);
         let is_told = !verdict.reason.allows() && enforcement != Enforcement::Off;
         let noticed = if is_told && met != Met::Nothing && ear.heard(HEARING).await {
             true

@@ -79,7 +79,7 @@ fn no_registry_at_all() -> Result<()> {
 fn cgroups_that_are_none() -> Result<()> {
     let workload = |path: &str| format!("cgroup={path},namespace=web");
     check(
-        one().flag("--cgroup", "{cgroup}/pods/nobody"),
+        Node::new().registry(ONE).flag("--cgroup", "{cgroup}/pods/nobody"),
         &["pods/nobody", "cannot be read", "make it first"],
     );
     check(
