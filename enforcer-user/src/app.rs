@@ -60,9 +60,9 @@ pub async fn run(config: Config) -> Result<()> {
     let (events, queue) = mpsc::channel(QUEUE);
     let (locate, located) = watch::channel(Arc::new(last.clone()));
     let (hangs, hanging) = mpsc::channel(terminate::QUEUE);
-    let view = Arc::new(View::new(applied.clone(), counters, hangs));
-    let (closed, applied_too) = (Arc::clone(&view.closed), applied.clone());
-    let wires = Wires { applied: applied_too, located, hanging, closed, events: events.clone() };
+    let view = Arc::new(View::new((applied.clone(), controller.pulse()), counters, hangs));
+    let (closed, ear) = (Arc::clone(&view.closed), Arc::clone(&view.ear));
+    let wires = Wires { applied: applied.clone(), located, hanging, closed, ear, events: events.clone() };
     watchers.start(&mut tasks, wires);
     tasks.essential("controller", controller.run(queue));
     tasks.essential("clock", tick(events.clone()));
@@ -112,11 +112,13 @@ fn http_parts(view: &Arc<View>, registry: watch::Receiver<Arc<Registry>>) -> htt
     }
 }
 
-/// Every cgroup must be there at the start: all faults at once.
+/// Every `--cgroup` must be there at the start: all faults at once. A workload may come later: that one service is not up yet must not
+/// keep the others from being enforced.
 fn check_cgroups(config: &Config) -> Result<()> {
-    let paths = config.workloads.iter().map(|workload| &workload.cgroup).chain(&config.cgroups);
+    let workloads = config.workloads.iter().map(|workload| identity::may_become_cgroup(&workload.cgroup));
+    let cgroups = config.cgroups.iter().map(|path| identity::cgroup(path).map(drop));
     let faults: Vec<String> =
-        paths.filter_map(|path| identity::cgroup(path).err()).map(|error| format!("{error:#}")).collect();
+        workloads.chain(cgroups).filter_map(Result::err).map(|error| format!("{error:#}")).collect();
     if !faults.is_empty() {
         bail!("{}", faults.join("\n"));
     }

@@ -2,6 +2,7 @@
 //! have noticed. What is attached and does not run (another cgroup namespace, a program put in the place of ours, a map of
 //! another agent) is found no other way.
 
+mod ear;
 mod round;
 
 use std::fs;
@@ -11,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 use enforcer_common::event::FlowEvent;
 
-pub use round::watch;
+pub use ear::Ear;
+pub use round::{Senses, watch};
 
 /// The cgroup of a canary, and what its process is called: the fifteen characters that a name may have.
 pub const NAME: &str = "enforcer-canary";

@@ -3,8 +3,10 @@
 //! Sockets are asked for in the network namespace of their workload. The calling thread must be in the node's own.
 
 mod connection;
+mod kept;
 mod listeners;
 mod owned;
+mod room;
 mod terminate;
 #[cfg(test)]
 mod tests;
@@ -30,7 +32,7 @@ pub struct Subject {
     pub cgroup: CgroupId,
     /// Its directory.
     pub path: PathBuf,
-    /// Its network namespace; `None` when it uses the node's own.
+    /// Its own network namespace, if it is known by the interfaces there. Others that its processes are in are found besides.
     pub network: Option<Arc<PodNetwork>>,
 }
 
@@ -52,20 +54,25 @@ pub struct Inbound {
 /// The TCP connections that came in: those at a port at which the workload listens. Half-open ones are among them. What
 /// cannot be listed for one subject is logged, and missing.
 pub fn inbound(subjects: &[Subject]) -> Vec<Inbound> {
-    let mut lister = Lister::new(&[]);
+    let mut lister = Lister::new(subjects, &[]);
     let mut found = Vec::new();
     for subject in subjects {
-        match lister.owned(sockets::Protocol::Tcp, subject) {
-            Ok(owned) => found.extend(owned.inbound().map(|entry| Inbound {
-                workload: subject.cgroup,
-                protocol: connection::protocol(entry.protocol),
-                remote: entry.remote.ip(),
-                remote_port: entry.remote.port(),
-                local_port: entry.local.port(),
-            })),
-            Err(error) => {
-                let cgroup = subject.path.display();
-                tracing::warn!(%cgroup, "cannot list what came in to a workload before the agent: {error:#}");
+        for owned in lister.owned(sockets::Protocol::Tcp, subject) {
+            match owned {
+                Ok(owned) => found.extend(owned.inbound().map(|entry| Inbound {
+                    workload: subject.cgroup,
+                    protocol: connection::protocol(entry.protocol),
+                    remote: entry.remote.ip(),
+                    remote_port: entry.remote.port(),
+                    local_port: entry.local.port(),
+                })),
+                Err(error) => {
+                    let cgroup = subject.path.display();
+                    tracing::warn!(
+                        %cgroup,
+                        "cannot list what came in to a workload before the agent, and may cut it: {error:#}"
+                    );
+                }
             }
         }
     }

@@ -4,12 +4,14 @@
 //! publishes: readers see what the kernel holds.
 
 mod answer;
+mod blind;
 mod coverage;
 mod event;
 mod hosts;
 mod order;
 mod place;
 mod publish;
+mod pulse;
 mod report;
 mod rules;
 mod switch;
@@ -42,6 +44,7 @@ use crate::status::updates::{Outcome, Updates};
 pub use event::{Census, Event, QUEUE, Question};
 pub use hosts::HostNames;
 pub use publish::Applied;
+pub use pulse::Pulse;
 pub use rules::RuleNames;
 
 /// What one source has told.
@@ -58,9 +61,12 @@ pub struct Controller<D> {
     dataplane: D,
     compiler: Compiler,
     started: Instant,
+    pulse: Pulse,
     sources: BTreeMap<usize, SourceState>,
     roster: Roster,
     network: Network,
+    /// Why neither is known as it is now.
+    blind: Option<String>,
     /// The workloads whose packets are judged on the host's side of their interfaces.
     covered: BTreeSet<CgroupId>,
     /// Interfaces that cannot have programs, and why.
@@ -113,6 +119,7 @@ impl<D: Dataplane> Controller<D> {
             dataplane,
             roster,
             network,
+            blind: None,
             covered: BTreeSet::new(),
             unplaced: BTreeMap::new(),
             order: order::Orders::new(now),
@@ -123,6 +130,7 @@ impl<D: Dataplane> Controller<D> {
             census,
             compiler,
             started: now,
+            pulse: Pulse::new(now),
             sources: snapshots.into_iter().map(|snapshot| (snapshot.index, source(snapshot))).collect(),
             problems: Vec::new(),
             refused: Vec::new(),
@@ -150,6 +158,11 @@ impl<D: Dataplane> Controller<D> {
         controller.updates.count(now.elapsed(), Outcome::Applied);
         controller.publish();
         Ok((controller, applied))
+    }
+
+    /// By which others see whether it still turns.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Runs until nobody can send events any more.
@@ -198,6 +211,11 @@ impl<D: Dataplane> Controller<D> {
                 self.network = network;
                 true
             }
+            Event::Blind(why) => {
+                self.blind = why;
+                self.publish();
+                false
+            }
             Event::Links => {
                 self.order.look_soon();
                 false
@@ -219,6 +237,7 @@ impl<D: Dataplane> Controller<D> {
 
     /// Reaps, and looks whether things are as they should be; whether an update is due.
     fn tick(&mut self) -> bool {
+        self.pulse.beat(Instant::now());
         if self.lifted {
             return false;
         }
@@ -352,7 +371,9 @@ impl<D: Dataplane> Controller<D> {
         let targets: Vec<_> = targets.collect();
         let Self { dataplane, roster, network, census, .. } = self;
         let inbound = |of| census(roster, network, of);
-        if dataplane.attached() != targets {
+        // At the start also to nothing: what was attached for others before ends then.
+        let is_start = self.publish.borrow().at.is_none();
+        if is_start || dataplane.attached() != targets {
             dataplane.attach(&targets, &inbound)?;
             tracing::info!(cgroups = targets.len(), "programs attached");
         }

@@ -47,6 +47,27 @@ pub fn cgroup(path: &Path) -> Result<Cgroup> {
     Ok(Cgroup { id: CgroupId::new(metadata.ino()), level, path })
 }
 
+/// Whether there is a cgroup at `path`, or can be one later: below a cgroup2 mount, and not the root of the hierarchy.
+pub fn may_become_cgroup(path: &Path) -> Result<()> {
+    match cgroup(path) {
+        Err(_) if is_gone(path) => {}
+        found => return found.map(drop),
+    }
+    // What is there of the way to it decides.
+    let above = path.ancestors().skip(1).find(|above| !is_gone(above)).unwrap_or(Path::new("/"));
+    let above = above.canonicalize().with_context(|| format!("cannot resolve {}", above.display()))?;
+    let mounts = fs::read_to_string("/proc/self/mountinfo").context("cannot read /proc/self/mountinfo")?;
+    if level(&mounts, &above).is_none() {
+        bail!(
+            "{} is not there and can be no cgroup: {} is not a directory of a cgroup2 hierarchy (look for \"cgroup2\" in \
+             /proc/mounts)",
+            path.display(),
+            above.display()
+        );
+    }
+    Ok(())
+}
+
 /// The depth of `path` in the kernel's own count: what of the hierarchy is above the mount counts, too.
 fn level(mountinfo: &str, path: &Path) -> Option<usize> {
     mountinfo
@@ -239,6 +260,22 @@ mod tests {
             ("/home", None),
         ] {
             assert_eq!(level(MOUNTS, Path::new(path)), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_may_become_a_cgroup_below_a_mount_and_nowhere_else() {
+        let mount = crate::mountinfo::read().into_iter().find(|mount| mount.kind == "cgroup2").unwrap().point;
+        let elsewhere = tempfile::tempdir().unwrap();
+        let text = |path: &Path| may_become_cgroup(path).map_err(|error| format!("{error:#}"));
+        assert_eq!(text(&mount.join("enforcer-nobody/inner")), Ok(()));
+        for (path, expected) in [
+            (elsewhere.path().join("nobody"), "nobody is not there and can be no cgroup: /"),
+            (elsewhere.path().to_path_buf(), "is not a directory of a cgroup2 hierarchy"),
+            (mount.clone(), "is the root cgroup"),
+        ] {
+            let told = text(&path).unwrap_err();
+            assert!(told.contains(expected), "{told}");
         }
     }
 

@@ -26,8 +26,9 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 
 use crate::netlink;
 
-pub use namespace::inside;
+pub use namespace::{Namespace, inside};
 pub use pod::{PodInterface, PodNetwork};
+pub use processes::{MOST as MOST_NAMESPACES, namespaces_of_cgroup};
 pub use watch::{LinkNews, watch};
 
 /// A network interface.

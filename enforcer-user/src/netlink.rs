@@ -3,6 +3,7 @@
 //! Errors are plain [`io::Error`]s, so that the asking part can tell "there is none" from a failure.
 
 use std::io;
+use std::ops::ControlFlow;
 
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader,
@@ -22,12 +23,22 @@ pub(crate) fn dump<Q: NetlinkSerializable, A: NetlinkDeserializable>(
 ) -> io::Result<Vec<A>> {
     let bytes = encode(request, NLM_F_REQUEST | NLM_F_DUMP);
     for _ in 0..ATTEMPTS {
-        let answer = exchange(protocol, &bytes)?;
-        if !answer.interrupted {
-            return Ok(answer.messages);
+        let mut messages = Vec::new();
+        if !exchange(protocol, &bytes, &mut all(&mut messages))?.interrupted {
+            return Ok(messages);
         }
     }
     Err(io::Error::other(format!("what the kernel lists changed each of {ATTEMPTS} times while it was read")))
+}
+
+/// Gives what the kernel lists to `take`, one by one, until that has enough: nothing is kept here. What comes and goes meanwhile may
+/// be missing, or twice there.
+pub(crate) fn dump_each<Q: NetlinkSerializable, A: NetlinkDeserializable>(
+    protocol: isize,
+    request: Q,
+    take: &mut dyn FnMut(A) -> ControlFlow<()>,
+) -> io::Result<()> {
+    exchange(protocol, &encode(request, NLM_F_REQUEST | NLM_F_DUMP), take).map(drop)
 }
 
 /// What the kernel answers to `request` before it says that it is done.
@@ -35,7 +46,16 @@ pub(crate) fn ask<Q: NetlinkSerializable, A: NetlinkDeserializable>(
     protocol: isize,
     request: Q,
 ) -> io::Result<Vec<A>> {
-    Ok(exchange(protocol, &encode(request, NLM_F_REQUEST | NLM_F_ACK))?.messages)
+    let mut messages = Vec::new();
+    exchange(protocol, &encode(request, NLM_F_REQUEST | NLM_F_ACK), &mut all(&mut messages))?;
+    Ok(messages)
+}
+
+fn all<A>(messages: &mut Vec<A>) -> impl FnMut(A) -> ControlFlow<()> {
+    |message| {
+        messages.push(message);
+        ControlFlow::Continue(())
+    }
 }
 
 fn encode<Q: NetlinkSerializable>(request: Q, flags: u16) -> Vec<u8> {
@@ -48,26 +68,32 @@ fn encode<Q: NetlinkSerializable>(request: Q, flags: u16) -> Vec<u8> {
     bytes
 }
 
-struct Answer<A> {
-    messages: Vec<A>,
+/// How far an answer was read.
+#[derive(Default)]
+struct Progress {
+    /// The kernel is done, or whoever asked has enough.
+    done: bool,
     /// Something changed while the kernel listed it: entries may be missing or twice there.
     interrupted: bool,
 }
 
-fn exchange<A: NetlinkDeserializable>(protocol: isize, request: &[u8]) -> io::Result<Answer<A>> {
+fn exchange<A: NetlinkDeserializable>(
+    protocol: isize,
+    request: &[u8],
+    take: &mut dyn FnMut(A) -> ControlFlow<()>,
+) -> io::Result<Progress> {
     let mut socket = Socket::new(protocol)?;
     socket.bind_auto()?;
     // A connected socket hears nobody but the kernel.
     socket.connect(&SocketAddr::new(0, 0))?;
     socket.send(request, 0)?;
-    let mut answer = Answer { messages: Vec::new(), interrupted: false };
+    let mut progress = Progress::default();
     let mut buffer = Vec::with_capacity(BUFFER);
-    loop {
+    while !progress.done {
         receive(&socket, &mut buffer)?;
-        if read(&buffer, &mut answer)? {
-            return Ok(answer);
-        }
+        read(&buffer, take, &mut progress)?;
     }
+    Ok(progress)
 }
 
 fn receive(socket: &Socket, buffer: &mut Vec<u8>) -> io::Result<()> {
@@ -86,24 +112,28 @@ fn receive(socket: &Socket, buffer: &mut Vec<u8>) -> io::Result<()> {
     }
 }
 
-/// Takes the messages out of one datagram; true when the kernel is done.
-fn read<A: NetlinkDeserializable>(datagram: &[u8], answer: &mut Answer<A>) -> io::Result<bool> {
+/// Takes the messages out of one datagram.
+fn read<A: NetlinkDeserializable>(
+    datagram: &[u8],
+    take: &mut dyn FnMut(A) -> ControlFlow<()>,
+    progress: &mut Progress,
+) -> io::Result<()> {
     let mut rest = datagram;
-    while !rest.is_empty() {
+    while !rest.is_empty() && !progress.done {
         let message = NetlinkMessage::<A>::deserialize(rest).map_err(io::Error::other)?;
-        answer.interrupted |= message.header.flags & NLM_F_DUMP_INTR != 0;
+        progress.interrupted |= message.header.flags & NLM_F_DUMP_INTR != 0;
         let length = message.header.length as usize;
         match message.payload {
-            NetlinkPayload::InnerMessage(inner) => answer.messages.push(inner),
-            NetlinkPayload::Done(done) if done.code == 0 => return Ok(true),
+            NetlinkPayload::InnerMessage(inner) => progress.done = take(inner).is_break(),
+            NetlinkPayload::Done(done) if done.code == 0 => progress.done = true,
             NetlinkPayload::Done(done) => return Err(io::Error::from_raw_os_error(done.code.abs())),
-            NetlinkPayload::Error(error) if error.code.is_none() => return Ok(true),
+            NetlinkPayload::Error(error) if error.code.is_none() => progress.done = true,
             NetlinkPayload::Error(error) => return Err(error.to_io()),
             _ => {}
         }
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
-    Ok(false)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -127,19 +157,35 @@ mod tests {
         [link, bytes].concat()
     }
 
+    /// What a datagram holds, and how far that goes, for somebody who takes so many messages.
+    fn taken(datagram: &[u8], most: usize) -> io::Result<(usize, Progress)> {
+        let (mut count, mut progress) = (0, Progress::default());
+        let mut take = |_: RouteNetlinkMessage| {
+            count += 1;
+            if count == most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        read(datagram, &mut take, &mut progress)?;
+        Ok((count, progress))
+    }
+
     #[test]
     fn an_interrupted_listing_is_known_as_such() {
         for (flags, expected) in [(0, false), (NLM_F_DUMP_INTR, true)] {
-            let mut answer = Answer::<RouteNetlinkMessage> { messages: Vec::new(), interrupted: false };
-            assert!(read(&datagram(flags, 0), &mut answer).unwrap());
-            assert_eq!((answer.messages.len(), answer.interrupted), (1, expected));
+            let (count, progress) = taken(&datagram(flags, 0), usize::MAX).unwrap();
+            assert_eq!((count, progress.done, progress.interrupted), (1, true, expected));
         }
     }
 
     #[test]
     fn a_listing_that_fails_on_the_way_is_an_error() {
-        let mut answer = Answer::<RouteNetlinkMessage> { messages: Vec::new(), interrupted: false };
-        let error = read(&datagram(0, -libc::ENOMEM), &mut answer).unwrap_err();
+        let error = taken(&datagram(0, -libc::ENOMEM), usize::MAX).map(drop).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::ENOMEM));
+    }
+
+    #[test]
+    fn whoever_has_enough_reads_no_further() {
+        let links = [datagram(0, -libc::ENOMEM), datagram(0, 0)].concat();
+        let (count, progress) = taken(&links, 1).unwrap();
+        assert_eq!((count, progress.done), (1, true));
     }
 }

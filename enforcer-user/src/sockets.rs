@@ -13,14 +13,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 pub use destroy::destroy;
-pub use list::list;
+pub use list::{each, find};
 
 /// A protocol whose sockets can be listed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Protocol {
-    /// With every state, `TIME_WAIT` and half-open connections included.
+    /// Half-open connections included.
     Tcp,
-    /// Bound or connected.
+    /// Connected, or not.
     Udp,
 }
 
@@ -32,6 +32,36 @@ impl Protocol {
             Self::Udp => 17,
         }
     }
+}
+
+/// States of sockets, by the kernel's numbers (`net/tcp_states.h`), as a set of bits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct States(u32);
+
+impl States {
+    /// Connected to somebody, or on the way there: all but `TIME_WAIT` (6), `CLOSE` (7), `LISTEN` (10), and what is bound only (13). A
+    /// server has more of the first kind than of all others, and nobody wants them.
+    pub const CONNECTED: Self = Self::of(&[1, 2, 3, 4, 5, 8, 9, 11, 12]);
+    /// Those, and listeners.
+    pub const CONNECTED_OR_LISTENING: Self = Self(Self::CONNECTED.0 | Self::of(&[10]).0);
+
+    const fn of(numbers: &[u8]) -> Self {
+        let (mut bits, mut at) = (0, 0);
+        while at < numbers.len() {
+            bits |= 1 << numbers[at];
+            at += 1;
+        }
+        Self(bits)
+    }
+
+    /// Whether the state of this number is one of them.
+    pub fn has(self, state: u8) -> bool {
+        1_u32.checked_shl(state.into()).is_some_and(|bit| self.0 & bit != 0)
+    }
+
+    /// Every one.
+    #[cfg(test)]
+    pub(crate) const ALL: Self = Self(u32::MAX);
 }
 
 /// A socket's own family: an IPv6 socket may speak IPv4, too.

@@ -29,7 +29,7 @@ use crate::status::terminated::LastTermination;
 
 /// Denied packets that wait for their sockets to be closed; what does not fit is sent again by its program.
 pub(super) const QUEUE: usize = 1024;
-/// At most a hundred sockets a second are closed for their packets: each is looked for among all of its workload.
+/// At most a hundred sockets a second are closed for their packets: some are looked for among all of their workload.
 const PAUSE: Duration = Duration::from_millis(10);
 /// How long the directory of a cgroup that is no workload's is looked for.
 const PATIENCE: Duration = Duration::from_millis(100);

@@ -3,24 +3,28 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use enforcer_common::event::FlowEvent;
 use enforcer_common::key::CgroupId;
 use tokio::sync::{mpsc, watch};
 
 use crate::app::terminate;
-use crate::controller::Applied;
+use crate::canary::{self, Ear};
+use crate::clock;
+use crate::controller::{Applied, Pulse};
 use crate::dataplane::counters::Counters;
 use crate::dataplane::object_hash;
 use crate::flows::{self, FlowStore};
 use crate::http::{Page, Readiness};
 use crate::metrics::{Build, Format, NeverFalling, Process, Scrape};
 use crate::status::Status;
-use crate::{canary, clock};
 
 /// Where it is all read. Nobody who looks waits for the controller, or makes it wait.
 pub(super) struct View {
     applied: watch::Receiver<Arc<Applied>>,
+    /// Whether somebody publishes at all.
+    pulse: Pulse,
     pub(super) counters: Counters,
     pub(super) flows: FlowStore,
     build: Build,
@@ -31,16 +35,19 @@ pub(super) struct View {
     hanging: mpsc::Sender<FlowEvent>,
     /// How many of their sockets were closed.
     pub(super) closed: Arc<AtomicU64>,
+    /// Is told of canaries.
+    pub(super) ear: Arc<Ear>,
 }
 
 impl View {
     pub(super) fn new(
-        applied: watch::Receiver<Arc<Applied>>,
+        (applied, pulse): (watch::Receiver<Arc<Applied>>, Pulse),
         counters: Counters,
         hanging: mpsc::Sender<FlowEvent>,
     ) -> Self {
         Self {
             applied,
+            pulse,
             counters,
             flows: FlowStore::default(),
             build: build(),
@@ -49,6 +56,7 @@ impl View {
             suppressed: Mutex::default(),
             hanging,
             closed: Arc::default(),
+            ear: Arc::default(),
         }
     }
 
@@ -56,7 +64,10 @@ impl View {
     pub(super) fn record(&self, event: Option<FlowEvent>) {
         let count = if event.is_some() { &self.received } else { &self.lost };
         count.fetch_add(1, Ordering::Relaxed);
-        if let Some(event) = event.filter(|event| !canary::is_canary(event)) {
+        let Some(event) = event else { return };
+        if canary::is_canary(&event) {
+            self.ear.hear(&event);
+        } else {
             self.flows.record(&event, &*self.applied());
             if terminate::hangs(&event) {
                 // The program sends the packet again when this one has no room.
@@ -70,6 +81,11 @@ impl View {
         Arc::clone(&self.applied.borrow())
     }
 
+    /// The same, as it is to be taken now.
+    fn checked(&self) -> Arc<Applied> {
+        self.pulse.check(self.applied(), Instant::now())
+    }
+
     /// The cgroups that have programs.
     pub(super) fn attached(&self) -> Vec<PathBuf> {
         self.applied.borrow().status.attached.iter().map(PathBuf::from).collect()
@@ -77,7 +93,7 @@ impl View {
 
     /// For `enforcer status`.
     pub(super) fn status(&self) -> Status {
-        let applied = Arc::clone(&self.applied.borrow());
+        let applied = self.checked();
         let suppressed = self.counters.suppressed();
         let mut status = applied.status.clone();
         self.follow_switch(&mut status);
@@ -101,7 +117,7 @@ impl View {
 
     /// For `/metrics`, as `accept` would like it.
     pub(super) fn metrics(&self, accept: &str) -> Page {
-        let applied = Arc::clone(&self.applied.borrow());
+        let applied = self.checked();
         let mut suppressed = self.suppressed.lock().unwrap_or_else(PoisonError::into_inner);
         let mut status = applied.status.clone();
         self.follow_switch(&mut status);
@@ -124,7 +140,7 @@ impl View {
 
     /// For `/readyz`.
     pub(super) fn readiness(&self) -> Readiness {
-        let applied = self.applied.borrow();
+        let applied = self.checked();
         let Status { ready, not_ready, revision, .. } = &applied.status;
         Readiness { ready: *ready, not_ready: not_ready.clone(), revision: *revision }
     }

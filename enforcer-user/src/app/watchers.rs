@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::app::terminate::{self, Existing};
 use crate::app::workloads::Located;
-use crate::canary;
+use crate::canary::{self, Ear, Senses};
 use crate::controller::{Applied, Event};
 use crate::dataplane::counters::Counters;
 use crate::dataplane::judge::Judge;
@@ -31,6 +31,8 @@ pub(super) struct Wires {
     pub(super) hanging: mpsc::Receiver<FlowEvent>,
     /// How many of their sockets were closed.
     pub(super) closed: Arc<AtomicU64>,
+    /// Hears of canaries.
+    pub(super) ear: Arc<Ear>,
     pub(super) events: mpsc::Sender<Event>,
 }
 
@@ -42,9 +44,10 @@ impl Watchers {
     }
 
     pub(super) fn start(self, tasks: &mut Supervisor, wires: Wires) {
-        let Wires { applied, located, hanging, closed, events } = wires;
+        let Wires { applied, located, hanging, closed, ear, events } = wires;
         let (judge, counters) = self.canary;
-        tasks.essential("canary", canary::watch(applied.clone(), judge, counters, events.clone()));
+        let senses = Senses { judge, counters, ear };
+        tasks.essential("canary", canary::watch(applied.clone(), senses, events.clone()));
         tasks.essential("closing of sockets", terminate::close_denied(hanging, located.clone(), closed));
         if let Some(existing) = self.existing {
             let watch = terminate::watch(existing, located, applied, events);

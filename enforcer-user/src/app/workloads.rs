@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Error, Result};
 use enforcer_common::key::CgroupId;
 use tokio::sync::{mpsc, watch};
 
@@ -45,6 +45,7 @@ pub(super) async fn watch(
     located: watch::Sender<Located>,
     events: mpsc::Sender<Event>,
 ) -> Result<()> {
+    let mut sight = Sight::default();
     let mut news = links::watch().context("cannot listen to the network")?;
     let mut interval = tokio::time::interval(TICK);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -53,18 +54,41 @@ pub(super) async fn watch(
             _ = interval.tick() => false,
             changed = news.changed() => changed.map(|()| true).context("cannot listen to the network")?,
         };
-        match tokio::task::block_in_place(|| watched.look(&last)) {
-            Ok(now) if now != last => {
-                last = now.clone();
-                located.send_replace(Arc::new(last.clone()));
-                events.send(Event::Roster(now.0, now.1)).await.ok().context("the controller is gone")?;
-            }
-            Ok(_) => {}
-            Err(error) => tracing::warn!(error = format!("{error:#}"), "taken to be as it was"),
+        let looked = tokio::task::block_in_place(|| watched.look(&last));
+        if let Some(event) = sight.turned(looked.as_ref().err()) {
+            events.send(event).await.ok().context("the controller is gone")?;
+        }
+        if let Some(now) = looked.ok().filter(|now| *now != last) {
+            last = now.clone();
+            located.send_replace(Arc::new(last.clone()));
+            events.send(Event::Roster(now.0, now.1)).await.ok().context("the controller is gone")?;
         }
         if has_news {
             events.send(Event::Links).await.ok().context("the controller is gone")?;
         }
+    }
+}
+
+/// Whether the last look succeeded.
+#[derive(Default)]
+struct Sight {
+    is_lost: bool,
+}
+
+impl Sight {
+    /// Says when looks begin to fail, and when they succeed again: once each, in the log and to the controller.
+    fn turned(&mut self, error: Option<&Error>) -> Option<Event> {
+        if self.is_lost == error.is_some() {
+            return None;
+        }
+        self.is_lost = error.is_some();
+        let why = error.map(|error| format!("{error:#}"));
+        if let Some(error) = &why {
+            tracing::warn!(error, "workloads are taken to be where they were; trying again every second");
+        } else {
+            tracing::info!("it is seen again where workloads are");
+        }
+        Some(Event::Blind(why))
     }
 }
 
@@ -91,4 +115,25 @@ pub(super) fn subjects(roster: &Roster, network: &Network) -> Vec<Subject> {
         network: network.workloads.get(&cgroup.id).and_then(|place| place.namespace.clone()),
     };
     cgroups.map(subject).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn looks_that_fail_are_told_when_that_begins_and_when_it_ends() {
+        let mut sight = Sight::default();
+        let error = anyhow!("Too many open files").context("cannot look at the network");
+        let mut told = |error: Option<&Error>| match sight.turned(error) {
+            None => "nothing".to_owned(),
+            Some(Event::Blind(why)) => why.unwrap_or_else(|| "seen".to_owned()),
+            Some(other) => panic!("{other:?}"),
+        };
+        let lost = "cannot look at the network: Too many open files";
+        let looks = [None, Some(&error), Some(&error), None, None, Some(&error)].map(&mut told);
+        assert_eq!(looks, ["nothing", lost, "nothing", "seen", "nothing", lost]);
+    }
 }

@@ -1,5 +1,6 @@
 //! Sending canaries, and looking whether they were noticed.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -16,7 +17,7 @@ use tokio::process::Command;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Interval;
 
-use super::{Cage, DESTINATION, Met};
+use super::{Cage, DESTINATION, Ear, Met};
 use crate::controller::{Applied, Event};
 use crate::dataplane::counters::Counters;
 use crate::dataplane::judge::Judge;
@@ -26,6 +27,19 @@ use crate::status::canary::{CanaryPlace, CanaryStatus};
 const EVERY: Duration = Duration::from_mins(1);
 /// How long a canary may take.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long the event of a canary may take from the kernel to the ear.
+const HEARING: Duration = Duration::from_secs(1);
+
+/// By what a canary is noticed.
+pub struct Senses {
+    /// What should become of it.
+    pub judge: Judge,
+    /// What was decided.
+    pub counters: Counters,
+    /// What was told.
+    pub ear: Arc<Ear>,
+}
 
 /// What was found at one place.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,8 +54,7 @@ enum Found {
 /// Sends them for ever, while anything is enforced, and tells the controller.
 pub async fn watch(
     mut applied: watch::Receiver<Arc<Applied>>,
-    judge: Judge,
-    counters: Counters,
+    senses: Senses,
     events: mpsc::Sender<Event>,
 ) -> Result<()> {
     let mut status = CanaryStatus::default();
@@ -51,7 +64,7 @@ pub async fn watch(
     loop {
         let roots = until_due(&mut interval, &mut applied, &last).await?;
         last.clone_from(&roots);
-        let is_off = judge.switch()?.now == Enforcement::Off || roots.is_empty();
+        let is_off = senses.judge.switch()?.now == Enforcement::Off || roots.is_empty();
         if is_off && status.places.is_empty() {
             continue;
         }
@@ -60,8 +73,8 @@ pub async fn watch(
             status.rounds += 1;
             for root in &roots {
                 // What is expected may have changed while it was met.
-                let found = match look(Path::new(root), &judge, &counters).await {
-                    Found::Failed(_) => look(Path::new(root), &judge, &counters).await,
+                let found = match look(Path::new(root), &senses).await {
+                    Found::Failed(_) => look(Path::new(root), &senses).await,
                     found => found,
                 };
                 take(&mut status, root, found);
@@ -110,26 +123,39 @@ fn take(status: &mut CanaryStatus, cgroup: &str, found: Found) {
     status.places.push(CanaryPlace { cgroup: cgroup.to_owned(), result: result.to_owned(), why });
 }
 
-async fn look(root: &Path, judge: &Judge, counters: &Counters) -> Found {
+async fn look(root: &Path, senses: &Senses) -> Found {
+    let Senses { judge, counters, ear } = senses;
     let sent = async {
-        let id = CgroupId::new(fs::metadata(root).context("cannot look at the cgroup")?.ino());
+        let id_of = |path: &Path| fs::metadata(path).map(|metadata| CgroupId::new(metadata.ino()));
+        let id = id_of(root).context("cannot look at the cgroup")?;
         let cage = Cage::make(root).context("cannot make a cgroup for it")?;
+        // A process without identity is told of by its own cgroup.
+        ear.listen(BTreeSet::from([id, id_of(&cage.0).context("cannot look at its cgroup")?]));
         let (verdict, enforcement) = judge.call(id, Protocol::UDP, DESTINATION.into())?;
         let count = || counters.of(verdict.reason, enforcement == Enforcement::Enforce);
-        let before = count();
+        let unsent = || counters.suppressed().values().sum::<u64>();
+        let before = (count(), unsent());
         let met = send(&cage).await.context("cannot run it")?;
-        Ok::<_, anyhow::Error>((verdict, enforcement, met, count() > before))
+        drop(cage);
+        let is_told = !verdict.reason.allows() && enforcement != Enforcement::Off;
+        let noticed = if is_told && met != Met::Nothing && ear.heard(HEARING).await {
+            true
+        } else {
+            // Others are counted, too: that counts only where no event was due, or one may have been left out.
+            count() > before.0 && (!is_told || unsent() > before.1)
+        };
+        Ok::<_, anyhow::Error>((verdict, enforcement, met, noticed))
     };
     match sent.await {
         Err(error) => Found::Skipped(format!("{error:#}")),
         Ok((_, _, Met::Nothing, _)) => {
             Found::Skipped("it could not get into its cgroup, or did not end".to_owned())
         }
-        Ok((verdict, enforcement, met, counted)) => judged(root, verdict, enforcement, met, counted),
+        Ok((verdict, enforcement, met, noticed)) => judged(root, verdict, enforcement, met, noticed),
     }
 }
 
-fn judged(root: &Path, verdict: Verdict, enforcement: Enforcement, met: Met, counted: bool) -> Found {
+fn judged(root: &Path, verdict: Verdict, enforcement: Enforcement, met: Met, noticed: bool) -> Found {
     let root = root.display();
     let asked = format!("a process below {root} asked for {DESTINATION}/udp");
     let advice = "look for other programs with `enforcer doctor`, and start the agent again";
@@ -139,7 +165,7 @@ fn judged(root: &Path, verdict: Verdict, enforcement: Enforcement, met: Met, cou
             "{asked}, which is to be denied ({reason}), and was not denied: {advice}"
         ));
     }
-    if enforcement != Enforcement::Off && !counted {
+    if enforcement != Enforcement::Off && !noticed {
         return Found::Failed(format!("{asked}, and the programs there have decided nothing: {advice}"));
     }
     Found::Noticed(verdict, enforcement)

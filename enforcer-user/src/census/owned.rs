@@ -3,36 +3,35 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::ops::ControlFlow;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
 use super::Subject;
+use super::kept::{Kept, MOST};
 use super::listeners::{LISTEN, Listeners};
-use crate::links::inside;
-use crate::sockets::{self, Protocol, SocketEntry};
+use super::room::Room;
+use crate::sockets::{self, Protocol, SocketEntry, States};
 
-// States of `net/tcp_states.h` that are no connection, or none any more.
-const TIME_WAIT: u8 = 6;
-const CLOSE: u8 = 7;
-/// `SYN_SENT`: nobody has answered, so it did not come in.
+/// `SYN_SENT` of `net/tcp_states.h`: nobody has answered, so it did not come in.
 const SYN_SENT: u8 = 2;
-
-/// At most so many sockets of a subject are looked at: some 30 MB.
-const MOST: usize = 100_000;
 
 /// Lists the sockets of subjects.
 pub(super) struct Lister<'a> {
+    subjects: &'a [Subject],
     /// What is stored with sockets comes from these.
     maps: &'a [BorrowedFd<'a>],
     /// Those of the node's own network namespace, which many subjects share.
-    node: BTreeMap<Protocol, Vec<SocketEntry>>,
+    node: BTreeMap<Protocol, Kept>,
 }
 
-/// The sockets of a subject.
+/// The sockets of a subject in one network namespace.
 pub(super) struct Owned {
+    /// Where they are.
+    pub(super) room: Room,
     /// Connected or listening.
     entries: Vec<SocketEntry>,
     /// Where it listens.
@@ -40,37 +39,114 @@ pub(super) struct Owned {
 }
 
 impl<'a> Lister<'a> {
-    pub(super) fn new(maps: &'a [BorrowedFd<'a>]) -> Self {
-        Self { maps, node: BTreeMap::new() }
+    pub(super) fn new(subjects: &'a [Subject], maps: &'a [BorrowedFd<'a>]) -> Self {
+        Self { subjects, maps, node: BTreeMap::new() }
     }
 
-    /// All sockets of the subject's own network namespace, or those of its cgroups in the node's.
-    pub(super) fn owned(&mut self, protocol: Protocol, subject: &Subject) -> Result<Owned> {
-        let entries = match &subject.network {
-            Some(network) => inside(network.as_fd(), || sockets::list(protocol, self.maps))?,
-            None => of_cgroups(self.of_node(protocol)?, &cgroups(subject)?),
+    /// All sockets of the subject's own network namespace, and those of its cgroups in the node's and wherever else its processes are:
+    /// a namespace that it has not alone is not its own. Each error is for a namespace, or for all that were not found.
+    pub(super) fn owned(&mut self, protocol: Protocol, subject: &Subject) -> Vec<Result<Owned>> {
+        let (rooms, lost) = Room::all(subject);
+        let found = cgroups(subject);
+        let mut owned: Vec<Result<Owned>> = Vec::new();
+        for room in rooms {
+            match (&found, room) {
+                (_, room @ Room::Own(_)) => owned.push(self.all_of(protocol, subject, room)),
+                (Ok(cgroups), room) => owned.push(self.of_cgroups(protocol, subject, room, cgroups)),
+                (Err(_), _) => {}
+            }
+        }
+        // What keeps the cgroup from being read keeps its processes from being found, too.
+        owned.extend(found.err().or(lost).map(Err));
+        owned
+    }
+
+    fn all_of(&self, protocol: Protocol, subject: &Subject, room: Room) -> Result<Owned> {
+        let mut kept = Kept::default();
+        self.list(protocol, &room, &mut |entry| kept.take_any(entry, MOST))?;
+        if kept.is_any_full() {
+            left_alone(subject);
+        }
+        Ok(Owned::new(room, kept.entries))
+    }
+
+    fn of_cgroups(
+        &mut self,
+        protocol: Protocol,
+        subject: &Subject,
+        room: Room,
+        cgroups: &BTreeSet<u64>,
+    ) -> Result<Owned> {
+        let other = match room {
+            Room::Node => None,
+            _ => Some(self.kept(protocol, &room, cgroups)?),
         };
-        Ok(Owned::new(bounded(entries, MOST, &subject.path)))
+        let kept = match &other {
+            Some(kept) => kept,
+            None => self.of_node(protocol)?,
+        };
+        if cgroups.iter().any(|cgroup| kept.is_full(*cgroup)) {
+            left_alone(subject);
+        }
+        let entries = of_cgroups(&kept.entries, cgroups);
+        Ok(Owned::new(room, entries))
     }
 
-    fn of_node(&mut self, protocol: Protocol) -> Result<&[SocketEntry]> {
+    fn of_node(&mut self, protocol: Protocol) -> Result<&Kept> {
         if !self.node.contains_key(&protocol) {
-            self.node.insert(protocol, sockets::list(protocol, self.maps)?);
+            let cgroups =
+                self.subjects.iter().filter_map(|subject| cgroups(subject).ok()).flatten().collect();
+            self.node.insert(protocol, self.kept(protocol, &Room::Node, &cgroups)?);
         }
         Ok(&self.node[&protocol])
     }
+
+    /// What may be of these cgroups: whoever listens says whose half-open connections are.
+    fn kept(&self, protocol: Protocol, room: &Room, cgroups: &BTreeSet<u64>) -> Result<Kept> {
+        let mut kept = Kept::default();
+        self.list(protocol, room, &mut |entry| {
+            if entry.state == LISTEN || entry.cgroup.is_none_or(|cgroup| cgroups.contains(&cgroup)) {
+                kept.take(entry, MOST);
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(kept)
+    }
+
+    fn list(
+        &self,
+        protocol: Protocol,
+        room: &Room,
+        take: &mut (dyn FnMut(SocketEntry) -> ControlFlow<()> + Send),
+    ) -> Result<()> {
+        let states = match protocol {
+            Protocol::Tcp => States::CONNECTED_OR_LISTENING,
+            Protocol::Udp => States::CONNECTED,
+        };
+        room.within(|| sockets::each(protocol, states, self.maps, take))
+    }
+}
+
+fn left_alone(subject: &Subject) {
+    let cgroup = subject.path.display();
+    tracing::warn!(
+        %cgroup,
+        most = MOST,
+        "a workload has more sockets than are looked at; the rest is left alone: what came in before the agent may be cut, and \
+         what may not stay is not closed"
+    );
 }
 
 impl Owned {
-    fn new(entries: Vec<SocketEntry>) -> Self {
+    fn new(room: Room, entries: Vec<SocketEntry>) -> Self {
         let listening = entries.iter().filter(|entry| entry.state == LISTEN);
         let ports = listening.map(|entry| entry.local.port()).collect();
-        Self { entries, ports }
+        Self { room, entries, ports }
     }
 
     /// Those that are connected to somebody.
     pub(super) fn connections(&self) -> impl Iterator<Item = &SocketEntry> {
-        self.entries.iter().filter(|entry| !matches!(entry.state, TIME_WAIT | CLOSE | LISTEN))
+        self.entries.iter().filter(|entry| States::CONNECTED.has(entry.state))
     }
 
     /// Those connections that are at a port at which the subject listens.
@@ -94,20 +170,8 @@ fn of_cgroups(entries: &[SocketEntry], cgroups: &BTreeSet<u64>) -> Vec<SocketEnt
     entries.iter().filter(|entry| is_own(entry)).cloned().collect()
 }
 
-/// Listeners come first, as the kernel lists them first, too.
-fn bounded(mut entries: Vec<SocketEntry>, most: usize, cgroup: &Path) -> Vec<SocketEntry> {
-    let found = entries.len();
-    if found > most {
-        let cgroup = cgroup.display();
-        tracing::warn!(%cgroup, found, most, "a workload has more sockets than are looked at; the rest is left alone");
-        entries.sort_by_key(|entry| entry.state != LISTEN);
-        entries.truncate(most);
-    }
-    entries
-}
-
 /// The ids of the subject's cgroup and of those below it.
-fn cgroups(subject: &Subject) -> Result<BTreeSet<u64>> {
+pub(super) fn cgroups(subject: &Subject) -> Result<BTreeSet<u64>> {
     let mut found = BTreeSet::from([subject.cgroup.get()]);
     let mut waiting = vec![subject.path.clone()];
     while let Some(directory) = waiting.pop() {
@@ -141,12 +205,9 @@ fn children(cgroup: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
     use enforcer_common::key::CgroupId;
 
     use super::*;
-    use crate::sockets::Family;
 
     #[test]
     fn all_cgroups_below_are_the_subjects() {
@@ -160,27 +221,5 @@ mod tests {
         assert_eq!(cgroups(&subject).unwrap(), expected);
         root.close().unwrap();
         assert_eq!(cgroups(&subject).unwrap(), BTreeSet::from([1]), "it has gone");
-    }
-
-    #[test]
-    fn of_too_many_sockets_the_listeners_are_kept() {
-        let entry = |state, port| SocketEntry {
-            protocol: Protocol::Tcp,
-            state,
-            family: Family::V4,
-            local: SocketAddr::from(([192, 0, 2, 1], port)),
-            remote: SocketAddr::from(([192, 0, 2, 2], 0)),
-            interface: 0,
-            cookie: 0,
-            cgroup: None,
-            storage: BTreeMap::new(),
-        };
-        let entries = vec![entry(1, 1), entry(1, 2), entry(LISTEN, 3)];
-        let ports = |most| {
-            let kept = bounded(entries.clone(), most, Path::new("/pod"));
-            kept.iter().map(|entry| entry.local.port()).collect::<Vec<_>>()
-        };
-        assert_eq!(ports(2), [3, 1]);
-        assert_eq!(ports(3), [1, 2, 3]);
     }
 }

@@ -1,16 +1,17 @@
 //! Closing connections that may not stay.
 
 use std::net::SocketAddr;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::ops::ControlFlow;
+use std::os::fd::BorrowedFd;
 
 use anyhow::{Result, bail};
 use enforcer_common::addr::Protocol;
 
 use super::Subject;
 use super::connection::Connection;
-use super::owned::{Lister, Owned};
-use crate::links::inside;
-use crate::sockets::{self, SocketEntry};
+use super::owned::{Lister, Owned, cgroups};
+use super::room::Room;
+use crate::sockets::{self, SocketEntry, States};
 
 /// A map of type `BPF_MAP_TYPE_SK_STORAGE`.
 #[derive(Clone, Copy, Debug)]
@@ -52,19 +53,21 @@ pub fn terminate(
     judge: &dyn Fn(&Subject, &Connection) -> bool,
 ) -> Terminated {
     let descriptors = [maps.peers.map, maps.judged.map];
-    let mut lister = Lister::new(&descriptors);
+    let mut lister = Lister::new(subjects, &descriptors);
     let mut total = Terminated::default();
     for subject in subjects {
         for protocol in [sockets::Protocol::Tcp, sockets::Protocol::Udp] {
-            match lister.owned(protocol, subject) {
-                Ok(owned) => {
-                    let forbidden = forbidden(subject, &owned, maps, judge, &mut total);
-                    close(subject, &forbidden, &mut total);
-                }
-                Err(error) => {
-                    total.failed += 1;
-                    let cgroup = subject.path.display();
-                    tracing::warn!(%cgroup, "cannot look for connections that may not stay: {error:#}");
+            for owned in lister.owned(protocol, subject) {
+                match owned {
+                    Ok(owned) => {
+                        let forbidden = forbidden(subject, &owned, maps, judge, &mut total);
+                        close(subject, &owned.room, &forbidden, &mut total);
+                    }
+                    Err(error) => {
+                        total.failed += 1;
+                        let cgroup = subject.path.display();
+                        tracing::warn!(%cgroup, "cannot look for connections that may not stay: {error:#}");
+                    }
                 }
             }
         }
@@ -94,12 +97,12 @@ fn forbidden<'a>(
 }
 
 /// Closes these sockets of the subject.
-fn close(subject: &Subject, entries: &[&SocketEntry], total: &mut Terminated) {
+fn close(subject: &Subject, room: &Room, entries: &[&SocketEntry], total: &mut Terminated) {
     if entries.is_empty() {
         return;
     }
     let each = || Ok(entries.iter().map(|entry| sockets::destroy(entry)).collect());
-    let results: Vec<Result<bool>> = match in_network_of(subject, each) {
+    let results: Vec<Result<bool>> = match room.within(each) {
         Ok(results) => results,
         Err(error) => {
             total.failed += entries.len() - 1;
@@ -136,19 +139,53 @@ pub fn destroy_one(
             other.get()
         ),
     };
-    let owned = Lister::new(&[]).owned(kind, subject)?;
+    let (rooms, lost) = Room::all(subject);
+    let searches: [&(dyn Fn() -> Result<Option<SocketEntry>> + Sync); 2] = [
+        // One question, however many sockets there are; nobody waits at one of UDP.
+        &|| if kind == sockets::Protocol::Tcp { sockets::find(local, remote, cookie) } else { Ok(None) },
+        &|| search(kind, cookie, local, remote),
+    ];
+    for search in searches {
+        for room in &rooms {
+            let found = room.within(search)?.filter(|entry| States::CONNECTED.has(entry.state));
+            if let Some(entry) = found
+                && is_of(&entry, subject, room)?
+            {
+                return room.within(|| sockets::destroy(&entry));
+            }
+        }
+    }
+    lost.map_or(Ok(false), Err)
+}
+
+/// Looks at all sockets: NAT may have changed the packet's addresses, or the socket is bound to an interface.
+fn search(
+    kind: sockets::Protocol,
+    cookie: u64,
+    local: SocketAddr,
+    remote: SocketAddr,
+) -> Result<Option<SocketEntry>> {
     let of = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
     // Programs connect one UDP socket to many, one after the other.
     let is_same = |entry: &SocketEntry| {
         kind == sockets::Protocol::Tcp || (entry.local, entry.remote) == (of(local), of(remote))
     };
-    let found = owned.connections().find(|entry| entry.cookie == cookie && is_same(entry));
-    found.map_or(Ok(false), |entry| in_network_of(subject, || sockets::destroy(entry)))
+    let mut found = None;
+    sockets::each(kind, States::CONNECTED, &[], &mut |entry| {
+        if entry.cookie != cookie || !is_same(&entry) {
+            return ControlFlow::Continue(());
+        }
+        found = Some(entry);
+        ControlFlow::Break(())
+    })?;
+    Ok(found)
 }
 
-fn in_network_of<T: Send>(subject: &Subject, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    match &subject.network {
-        Some(network) => inside(network.as_fd(), work),
-        None => work(),
-    }
+/// Whether a socket there is the subject's. One without a cgroup is half-open or an orphan: nobody waits at it.
+fn is_of(entry: &SocketEntry, subject: &Subject, room: &Room) -> Result<bool> {
+    Ok(match (room, entry.cgroup) {
+        (Room::Own(_), _) => true,
+        (_, Some(cgroup)) => cgroup == subject.cgroup.get() || cgroups(subject)?.contains(&cgroup),
+        (_, None) => false,
+    })
 }

@@ -1,5 +1,6 @@
 //! Real connections between network namespaces and cgroups of the test's own.
 
+mod rooms;
 mod single;
 mod stage;
 mod terminate;

@@ -130,6 +130,7 @@ impl<D: Dataplane> Controller<D> {
         if self.switch.now == Enforcement::Enforce {
             gaps.extend(self.order.reasons());
         }
+        gaps.extend(self.blind_spots());
         gaps
     }
 
@@ -149,7 +150,7 @@ impl<D: Dataplane> Controller<D> {
             ));
         }
         let uncovered = &place?.uncovered;
-        if uncovered.is_empty() || !self.network.uplinks.is_empty() {
+        if uncovered.is_empty() || self.uplinks_judge() {
             return None;
         }
         Some(format!(
@@ -160,7 +161,7 @@ impl<D: Dataplane> Controller<D> {
     }
 
     /// Whether denials are blocked now: those of this workload, or the node's.
-    fn enforces(&self, workload: Option<&Identified>) -> bool {
+    pub(super) fn enforces(&self, workload: Option<&Identified>) -> bool {
         let node = self.switch.now;
         let own = workload.and_then(|identified| identified.workload.enforcement);
         own.filter(|_| node != Enforcement::Off).unwrap_or(node) == Enforcement::Enforce

@@ -50,6 +50,8 @@ pub enum Event {
     Question(Question),
     /// Workloads came or went, or where they are in the network.
     Roster(Roster, Network),
+    /// Why it cannot be seen which workloads there are and where in the network; nothing when it can again.
+    Blind(Option<String>),
     /// Something has happened to interfaces.
     Links,
     /// Canaries were sent.

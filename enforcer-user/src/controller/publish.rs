@@ -156,7 +156,12 @@ impl<D: Dataplane> Controller<D> {
         }
         let gone = self.roster.workloads.iter().filter(|identified| identified.cgroup.is_none());
         reasons.extend(gone.map(|identified| {
-            format!("the cgroup of a workload is not there: {}", identified.workload.cgroup.display())
+            format!(
+                "the cgroup of a workload is not there: {} of {}; it is judged when it comes: start it, or correct or remove its \
+                 --workload",
+                identified.workload.cgroup.display(),
+                identified.full_name()
+            )
         }));
         reasons.extend(self.gaps());
         reasons.extend(self.canary.reasons().filter(|_| !self.lifted));

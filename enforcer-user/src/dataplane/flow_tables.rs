@@ -60,6 +60,12 @@ impl FlowTables {
         Ok(payload.is_some_and(|payload| Flow::from_payload(payload).is_within(UNSEEN_SECONDS, second)))
     }
 
+    /// Whose tables there are.
+    pub fn workloads(&self) -> Result<Vec<CgroupId>> {
+        let keys = sys::keys(self.map.as_fd()).context("cannot read FLOWS")?;
+        Ok(keys.into_iter().map(|key| CgroupId::new(u64::from_ne_bytes(key))).collect())
+    }
+
     /// Forgets the flows of a workload.
     pub fn remove(&mut self, workload: CgroupId) -> Result<()> {
         sys::remove_element(self.map.as_fd(), &workload.get().to_ne_bytes()).context("cannot write to FLOWS")

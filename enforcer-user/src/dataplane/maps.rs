@@ -1,5 +1,7 @@
 //! Typed handles of the maps, and the operations of the compiler on them.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result, bail};
 use aya::Pod;
 use aya::maps::lpm_trie::Key as TrieKey;
@@ -73,9 +75,26 @@ impl Maps {
         })
     }
 
-    /// The same, for the one who writes them.
+    /// The same, for the one who writes them. What an agent left that died while it made or removed a workload goes.
     pub fn open_to_write(pins: &Pins, flows: usize) -> Result<Self> {
-        Ok(Self { generations: Some(Generations::open(pins)?), ..Self::open(pins, flows)? })
+        let mut maps = Self { generations: Some(Generations::open(pins)?), ..Self::open(pins, flows)? };
+        maps.sweep()?;
+        Ok(maps)
+    }
+
+    /// Removes the tables of flows and the room for events that no workload has; key 0 is nobody's workload.
+    fn sweep(&mut self) -> Result<()> {
+        let known: Result<BTreeSet<CgroupId>, MapError> = self.workloads.keys().collect();
+        let known = known.context("cannot read WORKLOADS")?;
+        let is_left = |cgroup: &CgroupId| cgroup.get() != 0 && !known.contains(cgroup);
+        for cgroup in self.flows.workloads()?.into_iter().filter(is_left) {
+            self.flows.remove(cgroup)?;
+        }
+        let budgets: Result<Vec<CgroupId>, MapError> = self.event_budget.keys().collect();
+        for cgroup in budgets.context("cannot read EVENT_BUDGET")?.into_iter().filter(is_left) {
+            gone(self.event_budget.remove(&cgroup)).context("cannot write to EVENT_BUDGET")?;
+        }
+        Ok(())
     }
 
     /// Writes one setting.
@@ -258,3 +277,6 @@ fn backend_value(key: BackendKey, backend: Backend) -> BackendValue {
 fn slots_value(key: BackendKey, slots: u32) -> BackendValue {
     [Word::new(&BackendWordTag(key, 0), slots).raw(), 0, 0, 0, 0]
 }
+
+#[cfg(test)]
+mod tests;

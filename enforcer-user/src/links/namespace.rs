@@ -32,7 +32,7 @@ pub fn inside<T: Send>(namespace: BorrowedFd<'_>, work: impl FnOnce() -> Result<
 
 /// A network namespace, which stays while it is open here.
 #[derive(Debug)]
-pub(super) struct Namespace {
+pub struct Namespace {
     file: File,
     device: u64,
     pub(super) inode: u64,
@@ -52,6 +52,11 @@ impl Namespace {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         Ok(Self { device: metadata.dev(), inode: metadata.ino(), file })
+    }
+
+    /// What `ls -l /proc/PID/ns/net` shows.
+    pub fn inode(&self) -> u64 {
+        self.inode
     }
 
     /// By what number the calling thread's namespace knows this one, if it knows it at all.

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use super::namespace::Namespace;
 
 /// More namespaces of one workload are not looked into: whoever makes thousands must not keep the agent busy.
-const MOST: usize = 32;
+pub const MOST: usize = 32;
 
 /// The network namespaces of the processes in the cgroup, and in those below it, that are not in `ours`: each once. A process may have
 /// left for one of its own, and any may have taken an interface there.
@@ -35,6 +35,11 @@ pub(super) fn namespaces_besides(ours: &Namespace, cgroup: &Path) -> Result<Vec<
         waiting.extend(below);
     }
     Ok(all)
+}
+
+/// The same, as seen from the namespace of the calling thread.
+pub fn namespaces_of_cgroup(cgroup: &Path) -> Result<Vec<Namespace>> {
+    namespaces_besides(&Namespace::current()?, cgroup)
 }
 
 fn processes(cgroup: &Path) -> Result<Vec<u32>> {

@@ -1,9 +1,11 @@
 //! Real sockets in a network namespace of the test's own.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::AsFd;
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -34,7 +36,21 @@ fn cookie_of(socket: &impl AsFd) -> u64 {
 }
 
 fn listed(protocol: Protocol) -> Vec<SocketEntry> {
-    list(protocol, &[]).unwrap()
+    list(protocol, &[])
+}
+
+fn list(protocol: Protocol, maps: &[BorrowedFd<'_>]) -> Vec<SocketEntry> {
+    in_states(protocol, States::ALL, maps)
+}
+
+fn in_states(protocol: Protocol, states: States, maps: &[BorrowedFd<'_>]) -> Vec<SocketEntry> {
+    let mut found = Vec::new();
+    let mut take = |entry| {
+        found.push(entry);
+        ControlFlow::Continue(())
+    };
+    each(protocol, states, maps, &mut take).unwrap();
+    found
 }
 
 /// The entry of an open socket.
@@ -167,7 +183,7 @@ fn a_namespace_lists_its_own_sockets_only() {
         let pod = Pod::start();
         let inner = pod.inside(|| TcpListener::bind("127.0.0.1:0").unwrap());
         let outer = TcpListener::bind("127.0.0.1:0").unwrap();
-        let cookies = || Ok(list(Protocol::Tcp, &[])?.iter().map(|entry| entry.cookie).collect::<Vec<_>>());
+        let cookies = || Ok(listed(Protocol::Tcp).iter().map(|entry| entry.cookie).collect::<Vec<_>>());
         let namespace = fs::File::open(format!("/proc/{}/ns/net", pod.pid())).unwrap();
         assert_eq!(inside(namespace.as_fd(), cookies).unwrap(), [cookie_of(&inner)]);
         assert_eq!(cookies().unwrap(), [cookie_of(&outer)]);
@@ -258,7 +274,7 @@ fn stored_values_come_with_the_sockets_that_have_one() {
             other.store(client.as_fd(), &1_u32.to_ne_bytes());
             let stored = |socket: &TcpStream, maps: &[&Map]| {
                 let maps: Vec<_> = maps.iter().map(|map| map.as_fd()).collect();
-                let all = list(Protocol::Tcp, &maps).unwrap();
+                let all = list(Protocol::Tcp, &maps);
                 all.into_iter().find(|entry| entry.cookie == cookie_of(socket)).unwrap().storage
             };
             let first = (map.id(), 0xdead_beef_u32.to_ne_bytes().to_vec());
@@ -278,10 +294,60 @@ fn udp_sockets_are_listed_also_when_maps_are_named() {
         let map = Map::create(4);
         map.store(client.as_fd(), &7_u32.to_ne_bytes());
         let cookies = |maps: &[_]| {
-            let all = list(Protocol::Udp, maps).unwrap();
+            let all = list(Protocol::Udp, maps);
             all.iter().map(|entry| entry.cookie).collect::<Vec<_>>()
         };
         assert_eq!(cookies(&[map.as_fd()]), cookies(&[]));
         assert!(cookies(&[map.as_fd()]).contains(&cookie_of(&client)));
+    });
+}
+
+#[test]
+fn what_nobody_asks_for_is_not_told() {
+    on_node(|| {
+        let (client, server, listener) = connection("127.0.0.1:0");
+        let (connected, bound) = connected_udp("127.0.0.1:0");
+        let told = |protocol, states| {
+            in_states(protocol, states, &[]).iter().map(|entry| entry.cookie).collect::<BTreeSet<_>>()
+        };
+        let connections = BTreeSet::from([cookie_of(&client), cookie_of(&server)]);
+        assert_eq!(told(Protocol::Tcp, States::CONNECTED), connections);
+        let all = connections.iter().copied().chain([cookie_of(&listener)]).collect();
+        assert_eq!(told(Protocol::Tcp, States::CONNECTED_OR_LISTENING), all);
+        assert_eq!(told(Protocol::Udp, States::CONNECTED), BTreeSet::from([cookie_of(&connected)]));
+        let both = BTreeSet::from([cookie_of(&connected), cookie_of(&bound)]);
+        assert_eq!(told(Protocol::Udp, States::ALL), both);
+    });
+}
+
+#[test]
+fn whoever_has_enough_is_told_no_more_of_this_family() {
+    on_node(|| {
+        let open: Vec<_> =
+            ["127.0.0.1:0", "[::1]:0"].iter().flat_map(|at| [(); 5].map(|()| connection(at))).collect();
+        let mut families = Vec::new();
+        let mut take = |entry: SocketEntry| {
+            families.push(entry.family);
+            if families.len() % 3 == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        each(Protocol::Tcp, States::CONNECTED, &[], &mut take).unwrap();
+        assert_eq!(families, [[Family::V4; 3], [Family::V6; 3]].concat());
+        drop(open);
+    });
+}
+
+#[test]
+fn a_packets_socket_is_found_by_its_addresses_and_cookie() {
+    on_node(|| {
+        for (_, address) in LOOPBACKS {
+            let (client, server, listener) = connection(address);
+            let (local, remote) = (client.local_addr().unwrap(), client.peer_addr().unwrap());
+            let found = find(local, remote, cookie_of(&client)).unwrap();
+            assert_eq!(found, Some(entry(Protocol::Tcp, &client)), "{address}");
+            assert_eq!(find(local, remote, cookie_of(&server)).unwrap(), None, "{address}: another's cookie");
+            let elsewhere = SocketAddr::new(remote.ip(), 1);
+            assert_eq!(find(local, elsewhere, cookie_of(&client)).unwrap(), None, "{address}");
+            drop(listener);
+        }
     });
 }

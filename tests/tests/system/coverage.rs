@@ -108,15 +108,50 @@ fn a_canary_that_was_left_behind_goes_with_detach() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn programs_that_notice_nothing_are_noticed() -> Result<()> {
-    let node = Node::new().workload("web", "curl").start()?;
-    let id = fs::metadata(node.cgroup("curl"))?.ino();
-    let pin = node.world().pins().into_iter().find(|pin| pin.ends_with(&format!("{id}/enforcer_conn4")));
+/// Takes one of the programs at a workload's cgroup off.
+fn take_off(node: &Node, who: &str, program: &str) -> Result<()> {
+    let id = fs::metadata(node.cgroup(who))?.ino();
+    let pin = node.world().pins().into_iter().find(|pin| pin.ends_with(&format!("{id}/{program}")));
     let pin = pin.with_context(|| format!("no link of {id}: {:?}", node.world().pins()))?;
     let mut remove = node.world().command(Path::new("rm"), Spot::default())?;
     remove.arg(node.world().pin_dir().join(pin));
     assert_eq!(finish(&mut remove)?.code, Some(0));
+    Ok(())
+}
+
+/// Nothing is blocked under audit, so a canary tells nothing by what it meets.
+#[test]
+fn under_audit_what_others_do_does_not_vouch_for_a_canary() -> Result<()> {
+    let node = Node::new()
+        .workload("web", "curl")
+        .workload("web", "cart")
+        .flag("--enforcement", "audit")
+        .flag("--event-rate", "100000")
+        .start()?;
+    take_off(&node, "curl", "enforcer_conn4")?;
+    let begun = Instant::now();
+    loop {
+        for _ in 0..100 {
+            node.dial("cart", "udp 192.0.2.2:9")?;
+        }
+        let canary = node.status()?["canary"].clone();
+        if canary["failures"] == 1 {
+            let result = |who: &str| {
+                let cgroup = node.cgroup(who);
+                let mut places = canary["places"].as_array().into_iter().flatten();
+                places.find(|place| place["cgroup"] == json!(cgroup)).map(|place| place["result"].clone())
+            };
+            assert_eq!((result("curl"), result("cart")), (Some(json!("failed")), Some(json!("passed"))));
+            return Ok(());
+        }
+        ensure!(begun.elapsed() < Duration::from_secs(75), "nobody has noticed: {canary:#}");
+    }
+}
+
+#[test]
+fn programs_that_notice_nothing_are_noticed() -> Result<()> {
+    let node = Node::new().workload("web", "curl").start()?;
+    take_off(&node, "curl", "enforcer_conn4")?;
     // The next one is due within a minute.
     let begun = Instant::now();
     let told = loop {

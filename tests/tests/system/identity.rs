@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use enforcer_tests::agent::{RunningAgent, Until};
 use enforcer_tests::node::{Node, decisions};
 
@@ -78,6 +78,42 @@ fn a_cgroup_that_comes_again_is_enforced_again() -> Result<()> {
     node.status_soon(|status| (status["ready"] == true).then_some(()))?;
     node.expect("curl", &[OPEN, (ELSEWHERE, "EPERM")]);
     Ok(())
+}
+
+/// After a reboot not all services are up when the agent starts: those that are, are enforced, and the others when they come.
+#[test]
+fn a_workload_that_is_not_up_yet_keeps_nobody_else_from_being_enforced() -> Result<()> {
+    let mut node =
+        Node::new().registry(PRIVATE).workload("web", "curl").workload("shop", "cart").prepare()?;
+    fs::remove_dir(node.cgroup("curl"))?;
+    node.start_agent(Until::Answers)?;
+    node.expect("cart", &[(ELSEWHERE, "EPERM")]);
+    let status = node.status()?;
+    let why = status["not_ready"][0].as_str().unwrap_or_default();
+    assert!(why.contains("pods/curl of web/curl") && status["ready"] == false, "{status:#}");
+    node.world().make_cgroup("pods/curl")?;
+    node.status_soon(|status| (status["ready"] == true).then_some(()))?;
+    node.expect("curl", &[OPEN, (ELSEWHERE, "EPERM")]);
+    Ok(())
+}
+
+/// Nobody is up: an agent that waits is an agent, and what is attached for a workload that it has no more ends.
+#[test]
+fn an_agent_waits_for_its_only_workload() -> Result<()> {
+    let mut node = Node::new().registry(PRIVATE).workload("web", "curl").workload("shop", "cart").start()?;
+    node.expect("cart", &[(ELSEWHERE, "EPERM")]);
+    node.kill_agent()?;
+    fs::remove_dir(node.cgroup("curl"))?;
+    let arguments = node.arguments();
+    let cart = arguments.iter().rposition(|argument| argument == "--workload").context("a workload")?;
+    let agent = RunningAgent::start(node.world(), &arguments[..cart], Until::Answers)?;
+    let status = node.status()?;
+    assert!(status["ready"] == false && status["attached"] == serde_json::json!([]), "{status:#}");
+    node.expect("cart", &[(ELSEWHERE, "reached 192.0.2.2:443")]);
+    node.world().make_cgroup("pods/curl")?;
+    node.status_soon(|status| (status["ready"] == true).then_some(()))?;
+    node.expect("curl", &[OPEN, (ELSEWHERE, "EPERM")]);
+    agent.kill()
 }
 
 /// The cgroup of a `--cgroup` goes, and the agent goes on for the others, through a change of the registry, too.

@@ -69,8 +69,12 @@ fn no_registry_at_all() -> Result<()> {
 fn cgroups_that_are_none() -> Result<()> {
     let workload = |path: &str| format!("cgroup={path},namespace=web");
     check(
-        one().flag("--workload", &workload("{cgroup}/pods/nobody")),
+        Node::new().registry(&entry("one", "192.0.2.1")).flag("--cgroup", "{cgroup}/pods/nobody"),
         &["pods/nobody", "cannot be read", "make it first"],
+    );
+    check(
+        one().flag("--workload", &workload("/tmp/nobody")),
+        &["/tmp/nobody is not there", "/tmp is not a directory of a cgroup2 hierarchy"],
     );
     check(one().flag("--workload", &workload("/tmp")), &["/tmp is not a directory of a cgroup2 hierarchy"]);
     let root = cgroup::mount()?.to_string_lossy().into_owned();

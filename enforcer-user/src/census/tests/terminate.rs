@@ -25,7 +25,7 @@ struct Memory {
 
 impl Memory {
     fn new() -> Self {
-        Self { peers: Map::create(40), judged: Map::create(80) }
+        Self { peers: Map::create(size_of::<Translation>()), judged: Map::create(size_of::<Judged>()) }
     }
 
     fn maps(&self) -> StorageMaps<'_> {
@@ -71,6 +71,7 @@ fn a_forbidden_connection_is_closed_and_the_others_stay() {
         let pod = wired();
         let memory = Memory::new();
         let subject = subject(&pod);
+        let outsider = Pod::start_here();
         let outer = TcpListener::bind("[::]:0").unwrap();
         let inner = pod.inside(|| TcpListener::bind("[::]:0").unwrap());
         ip("address add 10.0.0.3/24 dev host0");
@@ -88,7 +89,7 @@ fn a_forbidden_connection_is_closed_and_the_others_stay() {
             let address = denied.peer_addr().unwrap().ip().to_canonical();
             // What is forbidden to the pod may come to it all the same.
             let to = (pod_address.parse::<IpAddr>().unwrap(), inner.local_addr().unwrap().port());
-            let came = stage::client_from(&pod.cgroup, (address, 0).into(), to.into());
+            let came = stage::client_from(&outsider.cgroup, (address, 0).into(), to.into());
             let accepted = inner.accept().unwrap().0;
             let judge = |whose: &Subject, connection: &Connection| {
                 assert_eq!(whose.cgroup, subject.cgroup);
@@ -196,7 +197,7 @@ fn a_translated_connection_tells_what_it_asked_for() {
             assert_eq!(memory.only(&subject), Connection { asked: Some(vip), ..plain }, "{bound}");
             let doubtful = Connection { is_certain: false, ..plain };
             let elsewhere = Translation::new(at(vip), at(local));
-            for unreadable in [&[0; 40], stage::bytes(&elsewhere)] {
+            for unreadable in [&[0; size_of::<Translation>()], stage::bytes(&elsewhere)] {
                 memory.peers.store(client.as_fd(), unreadable);
                 assert_eq!(memory.only(&subject), doubtful, "{bound}");
             }
@@ -244,7 +245,7 @@ fn who_began_is_remembered_also_when_nobody_or_somebody_listens() {
         assert_eq!(known(judged(&went, Decided::Allowed, false)), (false, true));
         assert_eq!(known(judged(&went, Decided::Audited, true)), (false, true));
         assert_eq!(known(judged(&went, Decided::Nothing, false)), (true, true), "nothing was decided");
-        memory.judged.store(went.as_fd(), &[0; 80]);
+        memory.judged.store(went.as_fd(), &[0; size_of::<Judged>()]);
         assert_eq!(known(memory.only(&subject)), (true, false), "something is being written");
     });
 }

@@ -1,6 +1,9 @@
 //! What the status says of interfaces, and what of them keeps the agent from being ready.
 
+use std::time::Duration;
+
 use super::*;
+use crate::config::InterfacePattern;
 use crate::dataplane::{Misplaced, Trouble};
 use crate::network::{Interface, Place};
 use crate::status::Status;
@@ -92,6 +95,88 @@ fn an_interface_that_cannot_have_programs_is_a_gap_and_relied_on_no_more() {
     controller.dataplane.unplaceable.clear();
     controller.update();
     assert!(status(&applied).ready && status(&applied).workloads[0].covered);
+}
+
+/// What keeps an agent with these patterns from being ready.
+fn reasons(uplinks: &[&str], interfaces: &[&str], network: &Network) -> Vec<String> {
+    let patterns = |texts: &[&str]| texts.iter().map(|text| InterfacePattern::new(text)).collect();
+    let (mut controller, applied) = stage(&Network::default());
+    controller.config.uplinks = patterns(uplinks);
+    controller.config.interfaces.patterns = patterns(interfaces);
+    tell(&mut controller, Event::Roster(roster(&["curl"]), network.clone()));
+    let found = status(&applied).not_ready;
+    turn(&mut controller, Switch::to(Enforcement::Audit));
+    tell(&mut controller, Event::Tick);
+    assert!(status(&applied).ready, "nothing is enforced");
+    found
+}
+
+#[test]
+fn patterns_that_name_nothing_that_can_be_judged_are_gaps() {
+    let eth0 = BTreeSet::from([interface(2, "eth0")]);
+    let unreadable = BTreeSet::from(["wg0".to_owned(), "tun1".to_owned()]);
+    let with = Network { uplinks: eth0.clone(), unreadable, ..Network::default() };
+    for (uplinks, interfaces, network, expected) in [
+        (&["eth*"][..], &[][..], &with, &[][..]),
+        (&["ens5"], &[], &with, &["--uplink ens5 names no interface of the node's own;"]),
+        (
+            &["eth0", "wg*"],
+            &[],
+            &with,
+            &["--uplink wg* names only wg0, which no program can read: not Ethernet;"],
+        ),
+        (&[], &["veth*"], &with, &[]),
+        (&[], &["tun*"], &with, &["--interface tun* names only tun1, which no program can read"]),
+        (&[], &["*"], &Network { unknown: eth0, ..with.clone() }, &[]),
+    ] {
+        let found = reasons(uplinks, interfaces, network);
+        let what = format!("{uplinks:?} {interfaces:?}: {found:?}");
+        assert_eq!(found.len(), expected.len(), "{what}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(found.starts_with(expected), "{what}");
+        }
+    }
+}
+
+#[test]
+fn an_uplink_that_is_missing_judges_nobodys_packets() {
+    let uncovered = network(&[interface(7, "veth1")], &["net1"]);
+    let with = Network { uplinks: BTreeSet::from([interface(2, "eth0")]), ..uncovered };
+    assert_eq!(reasons(&["eth0"], &[], &with), Vec::<String>::new());
+    let found = reasons(&["eth0", "eth1"], &[], &with);
+    assert!(found.len() == 2 && found[0].starts_with("what web/curl sends by net1"), "{found:?}");
+    assert!(found[1].starts_with("--uplink eth1 names no interface"), "{found:?}");
+}
+
+#[test]
+fn an_agent_that_cannot_look_is_not_ready_until_it_can() {
+    let (mut controller, applied) = stage(&Network::default());
+    tell(&mut controller, Event::Blind(Some("Too many open files".to_owned())));
+    let told = status(&applied);
+    assert!(!told.ready && told.not_ready[0].contains("(Too many open files)"), "{:?}", told.not_ready);
+    tell(&mut controller, Event::Blind(None));
+    assert!(status(&applied).ready);
+    let unreadable = BTreeSet::from([PathBuf::from("/sys/fs/cgroup/curl")]);
+    let blind = Roster { unreadable, ..roster(&["curl"]) };
+    tell(&mut controller, Event::Roster(blind, Network::default()));
+    let told = status(&applied);
+    assert!(
+        told.not_ready[0].contains("cannot look at the cgroup /sys/fs/cgroup/curl"),
+        "{:?}",
+        told.not_ready
+    );
+}
+
+#[test]
+fn every_tick_shows_that_the_controller_turns() {
+    let (mut controller, applied) = stage(&Network::default());
+    let pulse = controller.pulse();
+    std::thread::sleep(Duration::from_millis(20));
+    let late = Instant::now() + Duration::from_secs(30);
+    let is_ready = || pulse.check(Arc::clone(&applied.borrow()), late).status.ready;
+    assert!(!is_ready());
+    tell(&mut controller, Event::Tick);
+    assert!(is_ready());
 }
 
 #[test]

@@ -11,6 +11,7 @@ const BPF_MAP_CREATE: libc::c_int = 0;
 const BPF_MAP_LOOKUP_ELEM: libc::c_int = 1;
 const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
 const BPF_MAP_DELETE_ELEM: libc::c_int = 3;
+const BPF_MAP_GET_NEXT_KEY: libc::c_int = 4;
 const BPF_MAP_GET_FD_BY_ID: libc::c_int = 14;
 /// `BPF_MAP_TYPE_LRU_HASH`
 const LRU_HASH: u32 = 9;
@@ -28,7 +29,7 @@ struct MapCreate {
     map_name: [u8; 16],
 }
 
-/// ... for `BPF_MAP_LOOKUP_ELEM`, `BPF_MAP_UPDATE_ELEM` and `BPF_MAP_DELETE_ELEM`.
+/// ... for `BPF_MAP_LOOKUP_ELEM`, `BPF_MAP_UPDATE_ELEM`, `BPF_MAP_DELETE_ELEM` and `BPF_MAP_GET_NEXT_KEY`.
 #[repr(C)]
 struct Element {
     map_fd: u32,
@@ -74,6 +75,20 @@ pub(in crate::dataplane) fn has_element(map: BorrowedFd<'_>, key: &[u8; 8]) -> i
         Ok(()) => Ok(true),
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+/// The keys of a map of maps.
+pub(in crate::dataplane) fn keys(map: BorrowedFd<'_>) -> io::Result<Vec<[u8; 8]>> {
+    let mut found: Vec<[u8; 8]> = Vec::new();
+    loop {
+        let mut next = [0_u8; 8];
+        let last = found.last().map_or(0, |last| last.as_ptr() as u64);
+        match element(BPF_MAP_GET_NEXT_KEY, map, last, next.as_mut_ptr() as u64) {
+            Ok(()) => found.push(next),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(found),
+            Err(error) => return Err(error),
+        }
     }
 }
 
