@@ -3,6 +3,7 @@
 
 mod addresses;
 mod find;
+mod pace;
 mod shared;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use crate::identity::{Cgroup, Identified, Roster};
 use crate::links::{self, Link, PodNetwork};
 use addresses::Found;
 use find::Looker;
+use pace::Newcomers;
 
 /// How often a workload is looked at whose interfaces on the node's side are all there: news of the node tell nothing of what is
 /// inside it.
@@ -35,7 +37,7 @@ pub struct Wanted {
 }
 
 /// All of it, as it was at one moment.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Network {
     /// The workloads with a network namespace or interfaces of their own.
     pub workloads: BTreeMap<CgroupId, Place>,
@@ -47,7 +49,18 @@ pub struct Network {
     pub unreadable: BTreeSet<String>,
     /// All others: what comes in by them is nobody's that is judged here. Only where there are uplinks to ask for it.
     pub others: BTreeSet<u32>,
+    /// What to look at again soon.
+    pub(crate) newcomers: Newcomers,
 }
+
+impl PartialEq for Network {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.workloads, &self.unknown, &self.uplinks) == (&other.workloads, &other.unknown, &other.uplinks)
+            && (&self.unreadable, &self.others) == (&other.unreadable, &other.others)
+    }
+}
+
+impl Eq for Network {}
 
 /// An interface of the node.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -79,12 +92,12 @@ pub struct Place {
     pub ambient: bool,
     /// Its network namespace, held open.
     pub namespace: Option<Arc<PodNetwork>>,
-    memory: Memory,
+    pub(crate) memory: Memory,
 }
 
 /// What a look tells the next one.
 #[derive(Clone, Debug, Default)]
-struct Memory {
+pub(crate) struct Memory {
     looked: Option<Instant>,
     /// Its own addresses are those that are found.
     finds_addresses: bool,
@@ -120,6 +133,11 @@ impl Place {
     pub fn is_covered(&self) -> bool {
         let is_blind = !self.uncovered.is_empty() || !self.shared.is_empty() || self.unseen.is_some();
         !self.interfaces.is_empty() && !is_blind
+    }
+
+    /// Whether addresses are to be expected at once.
+    fn waits(&self, now: Instant) -> bool {
+        self.memory.finds_addresses && self.memory.found.values().any(|found| found.is_new(now))
     }
 
     /// Its own addresses are those of its own interfaces.
@@ -198,6 +216,14 @@ impl Network {
         let (taken, shared) = (indexes(|place| &place.interfaces), indexes(|place| &place.shared));
         for link in looker.links.iter().filter(|link| !taken.contains(&link.index)) {
             network.sort(link, wanted, shared.contains(&link.index));
+        }
+        let has_one = |link: &&Link| taken.contains(&link.index) || shared.contains(&link.index);
+        let unclaimed = looker.links.iter().filter(|link| !has_one(link));
+        let wanted = there().filter(|(_, identified)| looker.looks_for(identified));
+        let wanted: Vec<CgroupId> = wanted.map(|(cgroup, _)| cgroup.id).collect();
+        if !wanted.is_empty() {
+            let places = wanted.into_iter().map(|id| (id, network.workloads.get(&id)));
+            network.newcomers = Newcomers::of(&last.newcomers, unclaimed, places, looker.now);
         }
         Ok(network)
     }

@@ -23,7 +23,7 @@ pub(super) struct Looker<'a> {
     wanted: &'a Wanted,
     /// The cgroups of all workloads.
     cgroups: BTreeSet<PathBuf>,
-    now: Instant,
+    pub(super) now: Instant,
     /// Asked for when somebody has an address that he did not have first.
     routes: OnceCell<BTreeSet<(u32, IpAddr)>>,
 }
@@ -33,6 +33,12 @@ impl<'a> Looker<'a> {
         let cgroups = roster.workloads.iter().filter_map(|identified| identified.cgroup.as_ref());
         let cgroups = cgroups.map(|cgroup| cgroup.path.clone()).collect();
         Self { links, wanted, cgroups, now: Instant::now(), routes: OnceCell::new() }
+    }
+
+    /// Whether anybody wants to know where it is.
+    pub(super) fn looks_for(&self, identified: &Identified) -> bool {
+        let wanted = &self.wanted.interfaces;
+        wanted.auto || !identified.workload.interfaces.is_empty() || !wanted.patterns.is_empty()
     }
 
     /// Where one workload is; `None` for one that shares the node's own network. One whose interfaces are all there is looked at now and
@@ -47,11 +53,10 @@ impl<'a> Looker<'a> {
         if let Some(last) = last.filter(|last| !anew && last.is_as_it_was(&self.links, self.now)) {
             return Some(last.clone());
         }
-        let workload = &identified.workload;
-        let wanted = &self.wanted.interfaces;
-        if !wanted.auto && workload.interfaces.is_empty() && wanted.patterns.is_empty() {
+        if !self.looks_for(identified) {
             return None;
         }
+        let workload = &identified.workload;
         let (networks, unseen) = match PodNetwork::all_of_cgroup(&cgroup.path, &self.links, &self.cgroups) {
             Ok(PodNetworks { networks, are_more }) => {
                 let most = links::MOST_NAMESPACES;
