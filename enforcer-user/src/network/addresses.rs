@@ -104,8 +104,11 @@ mod tests {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
-    /// What is own after an interface had these addresses at these milliseconds.
-    fn own(story: &[(u64, &[&str])], routed: &[&str]) -> BTreeSet<IpAddr> {
+    /// The addresses of an interface at some milliseconds.
+    type Story<'a> = &'a [(u64, &'a [&'a str])];
+
+    /// What is own in the end.
+    fn own(story: Story<'_>, routed: &[&str]) -> BTreeSet<IpAddr> {
         let (begin, mut found, routed) = (Instant::now(), Found::default(), addresses(routed));
         for (milliseconds, there) in story {
             let now = begin + Duration::from_millis(*milliseconds);
@@ -117,7 +120,7 @@ mod tests {
     #[test]
     fn own_addresses_are_those_that_were_found_first() {
         let both: &[&str] = &["10.0.0.2", "fd00::2"];
-        let cases: [(&str, &[(u64, &[&str])], &[&str]); 7] = [
+        let cases: [(&str, Story<'_>, &[&str]); 7] = [
             (
                 "a link-local address is not yet found",
                 &[(0, &["fe80::2"]), (60_000, &["fe80::2", "10.0.0.2"])],
@@ -141,7 +144,7 @@ mod tests {
 
     #[test]
     fn what_the_node_routes_to_the_interface_is_own_at_any_time() {
-        let story: &[(u64, &[&str])] =
+        let story: Story<'_> =
             &[(0, &["10.0.0.2"]), (3_600_000, &["10.0.0.2", "10.0.0.3", "10.0.0.4", "fe80::3"])];
         assert_eq!(own(story, &["10.0.0.3", "fe80::3"]), addresses(&["10.0.0.2", "10.0.0.3"]));
     }

@@ -24,11 +24,11 @@ pub(super) fn settle(workloads: &mut BTreeMap<CgroupId, Place>, last: &BTreeMap<
     for (interface, claimants) in contested(workloads) {
         let had = |cgroup: &CgroupId| last.get(cgroup).is_some_and(|place| place.has(interface.index));
         let sees = |cgroup: &CgroupId| workloads.get(cgroup).is_some_and(|place| place.sees(interface.index));
-        let seers: BTreeSet<CgroupId> = claimants.iter().copied().filter(sees).collect();
+        let seen_by: BTreeSet<CgroupId> = claimants.iter().copied().filter(sees).collect();
         let had: Vec<CgroupId> = claimants.iter().copied().filter(had).collect();
         let owner = match &had[..] {
-            [owner] if !seers.contains(owner) || seers.len() == 1 => Some(*owner),
-            [] if seers.len() == 1 => seers.first().copied(),
+            [owner] if !seen_by.contains(owner) || seen_by.len() == 1 => Some(*owner),
+            [] if seen_by.len() == 1 => seen_by.first().copied(),
             _ => None,
         };
         for cgroup in claimants {
@@ -37,7 +37,7 @@ pub(super) fn settle(workloads: &mut BTreeMap<CgroupId, Place>, last: &BTreeMap<
             place.shared.remove(&interface);
             if owner == Some(cgroup) {
                 place.interfaces.insert(interface.clone());
-            } else if owner.is_none() || seers.contains(&cgroup) {
+            } else if owner.is_none() || seen_by.contains(&cgroup) {
                 place.shared.insert(interface.clone());
             }
             place.add_up_addresses();
