@@ -46,7 +46,8 @@ fn of_one(of: &Identified, place: &Place) -> Vec<String> {
     let who = of.full_name();
     let unseen = place.unseen.as_ref().map(|why| {
         format!(
-            "not all interfaces of {who} may be known ({why}), and it is judged at its sockets, too: look what its processes do, and              whether the agent may look at them"
+            "not all interfaces of {who} may be known ({why}), and it is judged at its sockets, too: look what its processes do, \
+             and whether the agent may look at them"
         )
     });
     let crowded = place.has_more_addresses.then(|| {
