@@ -106,9 +106,9 @@ fn a_pod_with_a_thousand_addresses_is_nobody_elses_trouble() -> Result<()> {
     let spot = Spot { network: Some(&network), ..Spot::default() };
     let mut ip = node.world().command(Path::new("ip"), spot)?;
     let mut ip = ip.args(["-batch", "-"]).stdin(Stdio::piped()).spawn().context("ip")?;
-    let lines: String =
-        (0..1_000).map(|n| format!("addr add 10.1.{}.{}/32 dev eth0\n", n / 250, n % 250)).collect();
-    std::io::Write::write_all(&mut ip.stdin.take().context("no input")?, lines.as_bytes())
+    let line = |n: usize| format!("addr add 10.1.{}.{}/32 dev eth0", n / 250, n % 250);
+    let lines: Vec<String> = (0..1_000).map(line).collect();
+    std::io::Write::write_all(&mut ip.stdin.take().context("no input")?, lines.join("\n").as_bytes())
         .context("telling ip")?;
     ensure!(ip.wait().context("ip")?.success(), "ip fails");
     node.start_agent(Until::Answers)?;
