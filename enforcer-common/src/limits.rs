@@ -34,6 +34,8 @@ pub const REPLIES_PER_SOCKET: usize = 16;
 /// 56 bytes of bookkeeping plus key and value, and 16 of a bucket: 104 B each, 416 KiB for each workload that has an
 /// interface or a cgroup of its own, 45 MiB for 110 of them.
 pub const FLOWS: u32 = 4_096;
+/// Own addresses of one workload that are found: it may give itself any number.
+pub const ADDRESSES_PER_WORKLOAD: usize = 256;
 /// Own addresses of all workloads. 48 + 24 + 8 = 80 B each: 1.3 MiB when full.
 pub const ADDRESSES: u32 = 16_384;
 /// Interfaces of workloads, and as many network namespaces. 48 + 8 + 24 = 80 B each: 640 KiB when full.

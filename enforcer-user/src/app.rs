@@ -20,6 +20,7 @@ use crate::controller::{Applied, Controller, Event, QUEUE, Question};
 use crate::dataplane::Kernel;
 use crate::dataplane::allowed::AllowedEvents;
 use crate::dataplane::counters::Counters;
+use crate::dataplane::places::Known;
 use crate::dataplane::ring::EventRing;
 use crate::identity::{self, Roster};
 use crate::lifecycle::{Supervisor, stop_signal};
@@ -53,7 +54,9 @@ pub async fn run(config: Config) -> Result<()> {
     let (roots, workloads) = (config.cgroups.clone(), config.workloads.clone());
     let wanted = Wanted { interfaces: config.interfaces.clone(), uplinks: config.uplinks.clone() };
     let watched = Watched { roots, workloads, wanted };
-    let last = watched.look(&(Roster::default(), Network::default()))?;
+    let known = Known::read(&pins)?;
+    let earlier = Network::earlier(known.interfaces, &known.addresses);
+    let last = watched.look(&(Roster::default(), earlier))?;
     let start = || Controller::start(config, kernel, last.clone(), Box::new(workloads::census), snapshots);
     let (controller, applied) = tokio::task::block_in_place(start)?;
 

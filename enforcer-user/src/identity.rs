@@ -13,6 +13,7 @@ use enforcer_common::verdict::Role;
 use enforcer_core::policy::WorkloadSpec;
 
 use crate::config::{Mesh, StaticWorkload};
+use crate::mountinfo;
 
 pub use find::{below, paths};
 
@@ -29,22 +30,7 @@ pub struct Cgroup {
 
 /// The cgroup at `path`, which must be a cgroup2 directory and not the root of the hierarchy.
 pub fn cgroup(path: &Path) -> Result<Cgroup> {
-    let metadata = fs::metadata(path).with_context(|| {
-        format!("the cgroup {} cannot be read; make it first, or correct the path", path.display())
-    })?;
-    let path = path.canonicalize().with_context(|| format!("cannot resolve {}", path.display()))?;
-    let mounts = fs::read_to_string("/proc/self/mountinfo").context("cannot read /proc/self/mountinfo")?;
-    let Some(level) = level(&mounts, &path) else {
-        bail!(
-            "{} is not a directory of a cgroup2 hierarchy (look for \"cgroup2\" in /proc/mounts)",
-            path.display()
-        );
-    };
-    if level == 0 {
-        bail!("{} is the root cgroup: enforcing there would cut off the host itself", path.display());
-    }
-    let level = u8::try_from(level).with_context(|| format!("{} is too deep", path.display()))?;
-    Ok(Cgroup { id: CgroupId::new(metadata.ino()), level, path })
+    Hierarchies::read()?.cgroup(path)
 }
 
 /// Whether there is a cgroup at `path`, or can be one later: below a cgroup2 mount, and not the root of the hierarchy.
@@ -56,8 +42,7 @@ pub fn may_become_cgroup(path: &Path) -> Result<()> {
     // What is there of the way to it decides.
     let above = path.ancestors().skip(1).find(|above| !is_gone(above)).unwrap_or(Path::new("/"));
     let above = above.canonicalize().with_context(|| format!("cannot resolve {}", above.display()))?;
-    let mounts = fs::read_to_string("/proc/self/mountinfo").context("cannot read /proc/self/mountinfo")?;
-    if level(&mounts, &above).is_none() {
+    if Hierarchies::read()?.level(&above).is_none() {
         bail!(
             "{} is not there and can be no cgroup: {} is not a directory of a cgroup2 hierarchy (look for \"cgroup2\" in \
              /proc/mounts)",
@@ -68,20 +53,47 @@ pub fn may_become_cgroup(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The depth of `path` in the kernel's own count: what of the hierarchy is above the mount counts, too.
-fn level(mountinfo: &str, path: &Path) -> Option<usize> {
-    mountinfo
-        .lines()
-        .filter_map(|line| {
-            // proc(5): id parent major:minor root mount-point options... - type source options
-            let mut fields = line.split(' ').skip(3);
-            let (root, mount) = (fields.next()?, fields.next()?);
-            let is_cgroup2 = line.split(" - ").nth(1)?.starts_with("cgroup2 ");
+/// Where cgroup2 hierarchies are mounted, and at which depth is what is seen there.
+struct Hierarchies(Vec<(PathBuf, usize)>);
+
+impl Hierarchies {
+    fn read() -> Result<Self> {
+        let mounts =
+            fs::read_to_string("/proc/self/mountinfo").context("cannot read /proc/self/mountinfo")?;
+        Ok(Self::of(&mounts))
+    }
+
+    fn of(mounts: &str) -> Self {
+        let mounts = mountinfo::parse(mounts).into_iter().filter(|mount| mount.kind == "cgroup2");
+        Self(mounts.map(|mount| (mount.point, depth(&mount.root))).collect())
+    }
+
+    fn cgroup(&self, path: &Path) -> Result<Cgroup> {
+        let metadata = fs::metadata(path).with_context(|| {
+            format!("the cgroup {} cannot be read; make it first, or correct the path", path.display())
+        })?;
+        let path = path.canonicalize().with_context(|| format!("cannot resolve {}", path.display()))?;
+        let Some(level) = self.level(&path) else {
+            bail!(
+                "{} is not a directory of a cgroup2 hierarchy (look for \"cgroup2\" in /proc/mounts)",
+                path.display()
+            );
+        };
+        if level == 0 {
+            bail!("{} is the root cgroup: enforcing there would cut off the host itself", path.display());
+        }
+        let level = u8::try_from(level).with_context(|| format!("{} is too deep", path.display()))?;
+        Ok(Cgroup { id: CgroupId::new(metadata.ino()), level, path })
+    }
+
+    /// The depth of `path` in the kernel's own count: what of the hierarchy is above the mount counts, too.
+    fn level(&self, path: &Path) -> Option<usize> {
+        let around = self.0.iter().filter_map(|(mount, above)| {
             let below = path.strip_prefix(mount).ok()?;
-            is_cgroup2.then(|| (mount.len(), depth(Path::new(root)) + depth(below)))
-        })
-        .max()
-        .map(|(_, level)| level)
+            Some((mount.as_os_str().len(), above + depth(below)))
+        });
+        around.max().map(|(_, level)| level)
+    }
 }
 
 fn depth(path: &Path) -> usize {
@@ -119,6 +131,11 @@ impl Roster {
         let known = last.roots.iter().chain(last.workloads.iter().filter_map(|known| known.cgroup.as_ref()));
         let known: Vec<&Cgroup> = known.collect();
         let mut unreadable = BTreeSet::new();
+        let hierarchies = Hierarchies::read();
+        let cgroup = |path: &Path| match &hierarchies {
+            Ok(hierarchies) => hierarchies.cgroup(path),
+            Err(error) => bail!("{error:#}"),
+        };
         let mut look = |path: &Path| match cgroup(path) {
             Ok(cgroup) => Some(cgroup),
             Err(_) if is_gone(path) => None,
@@ -217,7 +234,8 @@ fn topmost(mut cgroups: Vec<Cgroup>) -> Vec<Cgroup> {
     cgroups.sort_by(|a, b| a.path.cmp(&b.path));
     let mut kept: Vec<Cgroup> = Vec::new();
     for cgroup in cgroups {
-        if !kept.iter().any(|above| cgroup.path.starts_with(&above.path)) {
+        // What is below another one comes right after it.
+        if !kept.last().is_some_and(|above| cgroup.path.starts_with(&above.path)) {
             kept.push(cgroup);
         }
     }
@@ -259,13 +277,13 @@ mod tests {
             ("/sys/fs/cgroup/memory", None),
             ("/home", None),
         ] {
-            assert_eq!(level(MOUNTS, Path::new(path)), expected, "{path}");
+            assert_eq!(Hierarchies::of(MOUNTS).level(Path::new(path)), expected, "{path}");
         }
     }
 
     #[test]
     fn what_is_not_there_may_become_a_cgroup_below_a_mount_and_nowhere_else() {
-        let mount = crate::mountinfo::read().into_iter().find(|mount| mount.kind == "cgroup2").unwrap().point;
+        let mount = mountinfo::read().into_iter().find(|mount| mount.kind == "cgroup2").unwrap().point;
         let elsewhere = tempfile::tempdir().unwrap();
         let text = |path: &Path| may_become_cgroup(path).map_err(|error| format!("{error:#}"));
         assert_eq!(text(&mount.join("enforcer-nobody/inner")), Ok(()));

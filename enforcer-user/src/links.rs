@@ -6,6 +6,7 @@ mod cookie;
 mod namespace;
 mod pod;
 mod processes;
+mod routes;
 #[cfg(test)]
 pub(crate) mod stage;
 #[cfg(test)]
@@ -27,8 +28,9 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use crate::netlink;
 
 pub use namespace::{Namespace, inside};
-pub use pod::{PodInterface, PodNetwork};
-pub use processes::{MOST as MOST_NAMESPACES, namespaces_of_cgroup};
+pub use pod::{PodInterface, PodNetwork, PodNetworks};
+pub use processes::{MOST_NAMESPACES, namespaces_of_cgroup};
+pub use routes::host_routes;
 pub use watch::{LinkNews, watch};
 
 /// A network interface.
@@ -54,7 +56,7 @@ pub struct Link {
     pub addresses: BTreeSet<IpAddr>,
 }
 
-/// The interfaces of the network namespace that the calling thread is in, in the kernel's order.
+/// The interfaces of the network namespace that the calling thread is in, by their numbers.
 pub fn read() -> Result<Vec<Link>> {
     let mut addresses = addresses().context("cannot list the addresses of network interfaces")?;
     let mut request = LinkMessage::default();
@@ -68,7 +70,19 @@ pub fn read() -> Result<Vec<Link>> {
     });
     let with_addresses =
         |link: Link| Link { addresses: addresses.remove(&link.index).unwrap_or_default(), ..link };
-    Ok(links.map(with_addresses).collect())
+    let mut links: Vec<Link> = links.map(with_addresses).collect();
+    links.sort_by_key(|link| link.index);
+    Ok(links)
+}
+
+/// The one with this number, of interfaces as [`read`] gives them.
+pub fn of_index(links: &[Link], index: u32) -> Option<&Link> {
+    links.binary_search_by_key(&index, |link| link.index).ok().map(|found| &links[found])
+}
+
+/// The one with this name.
+pub fn of_name<'a>(links: &'a [Link], name: &str) -> Option<&'a Link> {
+    links.iter().find(|link| link.name == name)
 }
 
 fn link(message: LinkMessage) -> Link {

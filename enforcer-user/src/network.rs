@@ -1,6 +1,13 @@
 //! Where the workloads are in the network: which interfaces of the node are theirs, which addresses are their own, and what of theirs
 //! nothing on the node's side sees.
 
+mod addresses;
+mod find;
+mod pace;
+mod shared;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,9 +16,12 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use enforcer_common::key::CgroupId;
 
-use crate::config::{InterfacePattern, Interfaces, Mesh};
-use crate::identity::{Identified, Roster};
+use crate::config::{InterfacePattern, Interfaces};
+use crate::identity::{Cgroup, Identified, Roster};
 use crate::links::{self, Link, PodNetwork};
+use addresses::Found;
+use find::Looker;
+use pace::Newcomers;
 
 /// How often a workload is looked at whose interfaces on the node's side are all there: news of the node tell nothing of what is
 /// inside it.
@@ -27,7 +37,7 @@ pub struct Wanted {
 }
 
 /// All of it, as it was at one moment.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Network {
     /// The workloads with a network namespace or interfaces of their own.
     pub workloads: BTreeMap<CgroupId, Place>,
@@ -39,7 +49,18 @@ pub struct Network {
     pub unreadable: BTreeSet<String>,
     /// All others: what comes in by them is nobody's that is judged here. Only where there are uplinks to ask for it.
     pub others: BTreeSet<u32>,
+    /// What to look at again soon.
+    pub(crate) newcomers: Newcomers,
 }
+
+impl PartialEq for Network {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.workloads, &self.unknown, &self.uplinks) == (&other.workloads, &other.unknown, &other.uplinks)
+            && (&self.unreadable, &self.others) == (&other.unreadable, &other.others)
+    }
+}
+
+impl Eq for Network {}
 
 /// An interface of the node.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -51,32 +72,52 @@ pub struct Interface {
 }
 
 /// Where one workload is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Place {
     /// The node's side of its interfaces.
     pub interfaces: BTreeSet<Interface>,
     /// The numbers of the other ends of those, as its own network has them.
     pub inside: BTreeSet<u32>,
+    /// The node's side of interfaces that other workloads have, too: nobody's.
+    pub shared: BTreeSet<Interface>,
     /// Its interfaces that have no such side.
     pub uncovered: BTreeSet<String>,
     /// Its own addresses. What a workload gives itself later is not its own: whoever may do that may take anybody's.
     pub addresses: BTreeSet<IpAddr>,
+    /// It has had more addresses than are taken of one workload.
+    pub has_more_addresses: bool,
+    /// Why there may be interfaces of it that nobody knows of.
+    pub unseen: Option<String>,
     /// The cookie of its network namespace.
     pub cookie: Option<u64>,
     /// Its mesh proxy has sockets in its network namespace.
     pub ambient: bool,
     /// Its network namespace, held open.
     pub namespace: Option<Arc<PodNetwork>>,
-    looked: Instant,
+    pub(crate) memory: Memory,
+}
+
+/// What a look tells the next one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Memory {
+    looked: Option<Instant>,
+    /// Its own addresses are those that are found.
+    finds_addresses: bool,
+    /// The addresses of each interface, by the number of the node's side.
+    found: BTreeMap<u32, Found>,
+    /// The interfaces whose other side was seen in a network namespace of the workload.
+    seen: BTreeSet<u32>,
+    /// Of those without a node's side, the ones that stay: the workload may move them out of sight.
+    uncovered: BTreeSet<String>,
 }
 
 impl PartialEq for Place {
     fn eq(&self, other: &Self) -> bool {
         let inode = |place: &Self| place.namespace.as_ref().map(|namespace| namespace.inode);
-        self.interfaces == other.interfaces
-            && self.inside == other.inside
-            && self.uncovered == other.uncovered
-            && self.addresses == other.addresses
+        (&self.interfaces, &self.inside, &self.shared, &self.uncovered)
+            == (&other.interfaces, &other.inside, &other.shared, &other.uncovered)
+            && (&self.addresses, self.has_more_addresses, &self.unseen)
+                == (&other.addresses, other.has_more_addresses, &other.unseen)
             && (self.cookie, self.ambient, inode(self)) == (other.cookie, other.ambient, inode(other))
     }
 }
@@ -87,44 +128,114 @@ impl Place {
     /// As if it had been found so.
     #[cfg(test)]
     pub fn found(interfaces: BTreeSet<Interface>, uncovered: BTreeSet<String>) -> Self {
-        let (inside, addresses) = (BTreeSet::new(), BTreeSet::new());
-        let (cookie, ambient, namespace, looked) = (None, false, None, Instant::now());
-        Self { interfaces, inside, uncovered, addresses, cookie, ambient, namespace, looked }
+        Self { interfaces, uncovered, ..Self::default() }
     }
 
     /// Whether everything that it sends passes the node's side of its interfaces.
     pub fn is_covered(&self) -> bool {
-        !self.interfaces.is_empty() && self.uncovered.is_empty()
+        let is_blind = !self.uncovered.is_empty() || !self.shared.is_empty() || self.unseen.is_some();
+        !self.interfaces.is_empty() && !is_blind
+    }
+
+    /// Whether addresses are to be expected at once.
+    fn waits(&self, now: Instant) -> bool {
+        self.memory.finds_addresses && self.memory.found.values().any(|found| found.is_new(now))
+    }
+
+    /// Its own addresses are those of its own interfaces.
+    fn add_up_addresses(&mut self) {
+        if self.memory.finds_addresses {
+            let own = self.memory.found.iter().filter(|(index, _)| self.has(**index));
+            self.addresses = own.flat_map(|(_, found)| found.addresses()).collect();
+        }
+    }
+
+    fn has(&self, index: u32) -> bool {
+        self.interfaces.iter().any(|interface| interface.index == index)
+    }
+
+    fn sees(&self, index: u32) -> bool {
+        self.memory.seen.contains(&index)
+    }
+
+    /// Whether all that was found is there still, and was looked at lately.
+    fn is_as_it_was(&self, links: &[Link], now: Instant) -> bool {
+        let is_there = |known: &Interface| {
+            links::of_index(links, known.index).is_some_and(|link| link.name == known.name)
+        };
+        self.memory.looked.is_some_and(|looked| now.duration_since(looked) < LOOK_AGAIN)
+            && self.is_covered()
+            && !self.addresses.is_empty()
+            && self.interfaces.iter().all(is_there)
+            && !self.memory.found.values().any(|found| found.is_open(now))
     }
 }
 
 impl Network {
+    /// What an earlier agent knew: whose the interfaces are, by their numbers, and the own addresses. It holds for as long as the
+    /// interfaces do.
+    pub fn earlier(
+        interfaces: impl IntoIterator<Item = (u32, CgroupId)>,
+        addresses: &BTreeMap<CgroupId, BTreeSet<IpAddr>>,
+    ) -> Self {
+        let mut network = Self::default();
+        for (index, cgroup) in interfaces {
+            let place = network.workloads.entry(cgroup).or_default();
+            // Whatever it is called now.
+            place.interfaces.insert(Interface { index, name: String::new() });
+            let own = addresses.get(&cgroup).cloned().unwrap_or_default();
+            place.memory.found.insert(index, Found::earlier(own));
+        }
+        network
+    }
+
     /// Looks where the workloads of `roster` are now. A workload that cannot be looked at is where it was.
     pub fn look(last: &Self, roster: &Roster, wanted: &Wanted) -> Result<Self> {
         if !wanted.interfaces.auto && wanted.interfaces.patterns.is_empty() && wanted.uplinks.is_empty() {
             return Ok(Self::default());
         }
-        let links = links::read()?;
-        let mut network = Self::default();
-        for identified in &roster.workloads {
-            let Some(cgroup) = &identified.cgroup else { continue };
-            let place = place(last.workloads.get(&cgroup.id), identified, &cgroup.path, &links, wanted);
-            network.workloads.extend(place.map(|place| (cgroup.id, place)));
+        let looker = Looker::new(links::read()?, roster, wanted);
+        let there = || {
+            let there = roster.workloads.iter();
+            there.filter_map(|identified| Some((identified.cgroup.as_ref()?, identified)))
+        };
+        let place = |identified: &Identified, cgroup: &Cgroup, anew| {
+            let place = looker.place(last.workloads.get(&cgroup.id), identified, cgroup, anew);
+            place.map(|place| (cgroup.id, place))
+        };
+        let workloads = there().filter_map(|(cgroup, identified)| place(identified, cgroup, false));
+        let mut workloads: BTreeMap<CgroupId, Place> = workloads.collect();
+        let contested: BTreeSet<CgroupId> = shared::contested(&workloads).into_values().flatten().collect();
+        // Who sees an interface now decides, not who saw it some time ago.
+        for (cgroup, identified) in there().filter(|(cgroup, _)| contested.contains(&cgroup.id)) {
+            workloads.extend(place(identified, cgroup, true));
         }
-        let taken: BTreeSet<u32> =
-            network.workloads.values().flat_map(|place| &place.interfaces).map(|known| known.index).collect();
-        for link in links.iter().filter(|link| !taken.contains(&link.index)) {
-            network.sort(link, wanted);
+        shared::settle(&mut workloads, &last.workloads);
+        let mut network = Self { workloads, ..Self::default() };
+        let indexes = |of: fn(&Place) -> &BTreeSet<Interface>| -> BTreeSet<u32> {
+            network.workloads.values().flat_map(of).map(|known| known.index).collect()
+        };
+        let (taken, shared) = (indexes(|place| &place.interfaces), indexes(|place| &place.shared));
+        for link in looker.links.iter().filter(|link| !taken.contains(&link.index)) {
+            network.sort(link, wanted, shared.contains(&link.index));
+        }
+        let has_one = |link: &&Link| taken.contains(&link.index) || shared.contains(&link.index);
+        let unclaimed = looker.links.iter().filter(|link| !has_one(link));
+        let wanted = there().filter(|(_, identified)| looker.looks_for(identified));
+        let wanted: Vec<CgroupId> = wanted.map(|(cgroup, _)| cgroup.id).collect();
+        if !wanted.is_empty() {
+            let places = wanted.into_iter().map(|id| (id, network.workloads.get(&id)));
+            network.newcomers = Newcomers::of(&last.newcomers, unclaimed, places, looker.now);
         }
         Ok(network)
     }
 
     /// Takes in an interface that no known workload has.
-    fn sort(&mut self, link: &Link, wanted: &Wanted) {
+    fn sort(&mut self, link: &Link, wanted: &Wanted, is_shared: bool) {
         let is_named = |patterns: &[InterfacePattern]| {
             !link.is_loopback && patterns.iter().any(|pattern| pattern.matches(&link.name))
         };
-        let is_of_workload = is_named(&wanted.interfaces.patterns);
+        let is_of_workload = !is_shared && is_named(&wanted.interfaces.patterns);
         if !is_of_workload && !wanted.uplinks.is_empty() {
             self.others.insert(link.index);
         }
@@ -145,95 +256,4 @@ impl Network {
 
 fn interface(link: &Link) -> Interface {
     Interface { index: link.index, name: link.name.clone() }
-}
-
-/// Where one workload is; `None` for one that shares the node's own network.
-fn place(
-    last: Option<&Place>,
-    identified: &Identified,
-    path: &std::path::Path,
-    links: &[Link],
-    wanted: &Wanted,
-) -> Option<Place> {
-    if let Some(last) = last.filter(|last| is_as_it_was(last, links)) {
-        return Some(last.clone());
-    }
-    let workload = &identified.workload;
-    if !wanted.interfaces.auto && workload.interfaces.is_empty() && wanted.interfaces.patterns.is_empty() {
-        return None;
-    }
-    let networks = match PodNetwork::all_of_cgroup(path, links) {
-        Ok(networks) => networks,
-        Err(error) => {
-            tracing::debug!(error = format!("{error:#}"), "cannot look into a workload's network");
-            return last.cloned();
-        }
-    };
-    let mut place = Place {
-        interfaces: BTreeSet::new(),
-        inside: BTreeSet::new(),
-        uncovered: BTreeSet::new(),
-        addresses: workload.addresses.clone(),
-        cookie: networks.first().and_then(|network| network.cookie),
-        ambient: workload.mesh == Some(Mesh::Ambient),
-        namespace: None,
-        looked: Instant::now(),
-    };
-    let of_name = |name: &String| links.iter().find(|link| link.name == *name).map(interface);
-    place.interfaces.extend(workload.interfaces.iter().filter_map(of_name));
-    find_interfaces(&mut place, &networks, links, workload.interfaces.is_empty());
-    place.namespace = networks.into_iter().next().map(Arc::new);
-    if let Some(last) = last {
-        keep(&mut place, last, links, workload.addresses.is_empty());
-    }
-    (!place.interfaces.is_empty() || place.namespace.is_some()).then_some(place)
-}
-
-/// What was its own stays its own for as long as the node's side of it exists, wherever the workload moves its own side, and so do
-/// its addresses: what it gives itself meanwhile is nobody's.
-fn keep(place: &mut Place, last: &Place, links: &[Link], finds_addresses: bool) {
-    let is_there = |known: &&Interface| links.iter().any(|link| interface(link) == **known);
-    let kept: BTreeSet<Interface> = last.interfaces.iter().filter(is_there).cloned().collect();
-    if kept.is_empty() {
-        return;
-    }
-    place.interfaces.extend(kept);
-    if finds_addresses && !last.addresses.is_empty() {
-        place.addresses.clone_from(&last.addresses);
-    }
-}
-
-/// The interfaces that are found, where they are to be: the others have no node's side. The workload may have several namespaces;
-/// what has no node's side in those within is made within.
-fn find_interfaces(place: &mut Place, networks: &[PodNetwork], links: &[Link], wants_all: bool) {
-    let has_addresses = !place.addresses.is_empty();
-    let main = networks.first().map(|network| network.inode);
-    let all = networks.iter().flat_map(|network| {
-        network.interfaces.iter().map(move |interface| (Some(network.inode) == main, interface))
-    });
-    for (is_main, of_pod) in all {
-        let host = of_pod.host.and_then(|index| links.iter().find(|link| link.index == index));
-        match host {
-            Some(link) if wants_all || place.interfaces.contains(&interface(link)) => {
-                place.interfaces.insert(interface(link));
-                place.inside.insert(of_pod.index);
-                if !has_addresses {
-                    place.addresses.extend(&of_pod.addresses);
-                }
-            }
-            _ if !of_pod.leaves || !is_main => {}
-            _ => {
-                place.uncovered.insert(of_pod.name.clone());
-            }
-        }
-    }
-}
-
-/// Whether all that was found is there still, and was looked at lately.
-fn is_as_it_was(last: &Place, links: &[Link]) -> bool {
-    let is_there = |known: &Interface| links.iter().any(|link| interface(link) == *known);
-    last.looked.elapsed() < LOOK_AGAIN
-        && last.is_covered()
-        && !last.addresses.is_empty()
-        && last.interfaces.iter().all(is_there)
 }

@@ -21,6 +21,8 @@ mod identity;
 mod mistake;
 #[path = "system/outlive.rs"]
 mod outlive;
+#[path = "system/places.rs"]
+mod places;
 #[path = "system/refuse.rs"]
 mod refuse;
 #[path = "system/sockets.rs"]

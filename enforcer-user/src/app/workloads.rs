@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Error, Result};
 use enforcer_common::key::CgroupId;
@@ -38,7 +39,8 @@ impl Watched {
 /// Who is where, for those who do not wait for the controller.
 pub(super) type Located = Arc<(Roster, Network)>;
 
-/// Looks whenever an interface comes or goes, and once in a while at everything else.
+/// Looks whenever an interface comes or goes, once in a while at everything else, and often while something is new: a pod's first process
+/// comes later than its interface.
 pub(super) async fn watch(
     mut last: (Roster, Network),
     watched: Watched,
@@ -49,20 +51,28 @@ pub(super) async fn watch(
     let mut news = links::watch().context("cannot listen to the network")?;
     let mut interval = tokio::time::interval(TICK);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut soon = last.1.soon(Duration::ZERO);
     loop {
         let has_news = tokio::select! {
             _ = interval.tick() => false,
+            () = tokio::time::sleep(soon.unwrap_or(TICK)), if soon.is_some() => false,
             changed = news.changed() => changed.map(|()| true).context("cannot listen to the network")?,
         };
+        let begun = Instant::now();
         let looked = tokio::task::block_in_place(|| watched.look(&last));
         if let Some(event) = sight.turned(looked.as_ref().err()) {
             events.send(event).await.ok().context("the controller is gone")?;
         }
-        if let Some(now) = looked.ok().filter(|now| *now != last) {
-            last = now.clone();
-            located.send_replace(Arc::new(last.clone()));
-            events.send(Event::Roster(now.0, now.1)).await.ok().context("the controller is gone")?;
+        if let Ok(now) = looked {
+            let has_changed = now != last;
+            last = now;
+            if has_changed {
+                located.send_replace(Arc::new(last.clone()));
+                let event = Event::Roster(last.0.clone(), last.1.clone());
+                events.send(event).await.ok().context("the controller is gone")?;
+            }
         }
+        soon = last.1.soon(begun.elapsed());
         if has_news {
             events.send(Event::Links).await.ok().context("the controller is gone")?;
         }

@@ -1,5 +1,7 @@
 //! How far what workloads send is seen, for the status; and what of it is not, though it should be.
 
+mod doubt;
+
 use std::collections::BTreeSet;
 
 use enforcer_common::mode::Enforcement;
@@ -115,6 +117,7 @@ impl<D: Dataplane> Controller<D> {
         }
         let enforced = self.roster.workloads.iter().filter(|identified| self.enforces(Some(identified)));
         let mut gaps: Vec<String> = enforced.filter_map(|identified| self.gap(identified)).collect();
+        gaps.extend(self.doubts());
         let uplinks = self.network.uplinks.iter().map(|uplink| (uplink, None));
         for (interface, workload) in self.interfaces_of_workloads().chain(uplinks) {
             if let Some(why) = self.unplaced.get(&interface.index).filter(|_| self.enforces(workload)) {

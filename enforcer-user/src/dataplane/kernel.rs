@@ -145,11 +145,10 @@ impl Dataplane for Kernel {
 
     fn place(&mut self, layout: &Layout, inbound: &Inbound<'_>) -> Result<BTreeMap<u32, String>> {
         let maps = &mut self.maps;
-        maps.places.add(layout)?;
+        let mut failed = maps.places.add(layout)?;
         let workloads =
             layout.interfaces.iter().map(|(index, placed)| (*index, &placed.name, Side::Workload));
         let uplinks = layout.uplinks.iter().map(|(index, name)| (*index, name, Side::Uplink));
-        let mut failed = BTreeMap::new();
         let mut keep = Vec::new();
         self.placed.clear();
         for (index, name, side) in workloads.chain(uplinks) {

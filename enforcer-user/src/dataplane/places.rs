@@ -107,16 +107,18 @@ impl Places {
         })
     }
 
-    /// Writes what is new: before the programs of a new interface look.
-    pub fn add(&mut self, layout: &Layout) -> Result<()> {
+    /// Writes what is new: before the programs of a new interface look. What cannot be written of one workload is told of its interfaces;
+    /// it is nobody else's fault.
+    pub fn add(&mut self, layout: &Layout) -> Result<BTreeMap<u32, String>> {
+        let mut faults: BTreeMap<CgroupId, String> = BTreeMap::new();
         for (workload, addresses) in &layout.addresses {
-            for address in addresses {
-                let key = OwnAddressKey::new(*workload, (*address).into());
-                let word = Word::new(&key, 1).raw();
-                self.addresses.insert(key, word, 0).context("cannot write to ADDRESSES")?;
-            }
+            let added = addresses.iter().try_for_each(|address| self.add_address(*workload, *address));
+            faults.extend(added.err().map(|error| (*workload, format!("{error:#}"))));
         }
+        let mut failed = BTreeMap::new();
         for (index, placed) in &layout.interfaces {
+            let fault = placed.workload.and_then(|workload| faults.get(&workload));
+            failed.extend(fault.map(|fault| (*index, fault.clone())));
             let judged = placed.value(*index, PLACE_IS_JUDGED);
             let is_judged =
                 self.interfaces.get(&InterfaceId::new(*index), 0).is_ok_and(|last| last == judged);
@@ -132,7 +134,13 @@ impl Places {
             let value = value(key, *workload, PLACE_HAS_PROXY);
             self.namespaces.insert(key, value, 0).context("cannot write to NAMESPACES")?;
         }
-        Ok(())
+        Ok(failed)
+    }
+
+    fn add_address(&mut self, workload: CgroupId, address: IpAddr) -> Result<()> {
+        let key = OwnAddressKey::new(workload, address.into());
+        let word = Word::new(&key, 1).raw();
+        self.addresses.insert(key, word, 0).context("cannot write to ADDRESSES")
     }
 
     /// Writes of which interfaces programs judge what comes in; `failed` have none.
@@ -163,6 +171,35 @@ impl Places {
     }
 }
 
+/// What an earlier agent knew of it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Known {
+    /// Whose each interface is; nobody's are left out.
+    pub interfaces: BTreeMap<u32, CgroupId>,
+    /// The own addresses of each workload.
+    pub addresses: BTreeMap<CgroupId, BTreeSet<IpAddr>>,
+}
+
+impl Known {
+    /// Reads it. What does not carry its key's tag is left out: no program believes it either.
+    pub fn read(pins: &Pins) -> Result<Self> {
+        let places = Places::open(pins)?;
+        let mut known = Self::default();
+        for entry in &places.interfaces {
+            let (key, value) = entry.context("cannot read INTERFACES")?;
+            let owner = workload(key, value).filter(|workload| *workload != NOBODY);
+            known.interfaces.extend(owner.map(|workload| (key.get(), workload)));
+        }
+        for entry in &places.addresses {
+            let (key, word) = entry.context("cannot read ADDRESSES")?;
+            if Word::from_raw(word).open(key.tag()).is_some() {
+                known.addresses.entry(key.workload()).or_default().insert(key.addr().ip());
+            }
+        }
+        Ok(known)
+    }
+}
+
 /// Removes every key that is not to be kept.
 fn take<K: Pod, V: Pod>(map: &mut HashMap<MapData, K, V>, keep: impl Fn(&K) -> bool) -> Result<()> {
     let keys: Result<Vec<K>, MapError> = map.keys().collect();
@@ -179,6 +216,15 @@ fn value<K: Tagged + Copy>(key: K, workload: CgroupId, flags: u32) -> PlaceValue
         index += 1;
         word
     })
+}
+
+/// Whose it is.
+fn workload<K: Tagged + Copy>(key: K, value: PlaceValue) -> Option<CgroupId> {
+    let half = |index: u32| {
+        let word = Word::from_raw(value[index as usize]);
+        word.open(PlaceWordTag(key, index).tag()).map(u64::from)
+    };
+    Some(CgroupId::new(half(1)? << 32 | half(0)?))
 }
 
 /// When each view was narrowed last: the programs' own memory.
@@ -204,5 +250,18 @@ impl Generations {
 
     fn write(&mut self) -> Result<()> {
         self.map.set(0, *self.values, 0).context("cannot write to GENERATIONS")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whose_an_interface_is_can_be_read_back_and_not_from_another_ones_value() {
+        let (key, workload_id) = (InterfaceId::new(7), CgroupId::new(0x1234_5678_9abc));
+        let value = value(key, workload_id, PLACE_IS_JUDGED);
+        assert_eq!(workload(key, value), Some(workload_id));
+        assert_eq!(workload(InterfaceId::new(8), value), None);
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
 use super::namespace::Namespace;
-use super::{Link, cookie, inside, processes};
+use super::{Link, cookie, inside, of_index, processes};
 
 /// A pod's network namespace, held open: as a descriptor it can be entered with [`inside`].
 #[derive(Debug)]
@@ -33,27 +33,41 @@ pub struct PodInterface {
     pub addresses: BTreeSet<IpAddr>,
     /// The other end of the veth pair in our namespace, if it is certainly there.
     pub host: Option<u32>,
+    /// Whether it is one of a veth pair that ends in our namespace, be that end known or not.
+    pub ends_here: bool,
     /// Whether packets can leave the pod by it, rather than by another interface of the pod.
     pub leaves: bool,
+    /// Where it ends or what it sits on is, as numbered by the pod.
+    peer_namespace: Option<i32>,
+}
+
+/// All networks of a pod that can be looked into.
+#[derive(Debug, Default)]
+pub struct PodNetworks {
+    /// The first is the one that has an interface with an end here, if any has.
+    pub networks: Vec<PodNetwork>,
+    /// There are more, which were not looked into.
+    pub are_more: bool,
 }
 
 impl PodNetwork {
     /// The networks of the processes in the cgroup `path` and below; none when none of them has a namespace besides
-    /// ours. The first is the one that has an interface with an end here, if any has. `host` are the interfaces of our own namespace.
-    pub fn all_of_cgroup(path: &Path, host: &[Link]) -> Result<Vec<Self>> {
+    /// ours. `host` are the interfaces of our own namespace; the cgroups `besides` are somebody else's, also below.
+    pub fn all_of_cgroup(path: &Path, host: &[Link], besides: &BTreeSet<PathBuf>) -> Result<PodNetworks> {
         let ours = Namespace::current()?;
-        let namespaces = processes::namespaces_besides(&ours, path)?.into_iter();
+        let (namespaces, are_all) = processes::namespaces_besides(&ours, path, besides)?;
         let networks: Result<Vec<Self>> =
-            namespaces.map(|namespace| Self::read(namespace, &ours, host)).collect();
-        let mut networks =
-            networks.with_context(|| format!("cannot read the network of the cgroup {}", path.display()))?;
+            namespaces.into_iter().map(|namespace| Self::read(namespace, &ours, host)).collect();
+        let failed = || format!("cannot read the network of the cgroup {}", path.display());
+        let mut networks = networks.with_context(failed)?;
+        stay_within(&mut networks).with_context(failed)?;
         networks.sort_by_key(|network| network.interfaces.iter().all(|interface| interface.host.is_none()));
-        Ok(networks)
+        Ok(PodNetworks { networks, are_more: !are_all })
     }
 
     /// The first of these.
     pub fn of_cgroup(path: &Path, host: &[Link]) -> Result<Option<Self>> {
-        Ok(Self::all_of_cgroup(path, host)?.into_iter().next())
+        Ok(Self::all_of_cgroup(path, host, &BTreeSet::new())?.networks.into_iter().next())
     }
 
     fn read(namespace: Namespace, ours: &Namespace, host: &[Link]) -> Result<Self> {
@@ -63,7 +77,11 @@ impl PodNetwork {
         let numbers = Numbers { ours_there, theirs_here: namespace.id_here()? };
         let interface = |link: Link| PodInterface {
             host: numbers.peer(&link, host),
+            ends_here: is_veth(&link)
+                && link.peer_namespace.is_some()
+                && link.peer_namespace == numbers.ours_there,
             leaves: leaves(&link),
+            peer_namespace: link.peer_namespace,
             name: link.name,
             index: link.index,
             addresses: link.addresses,
@@ -79,6 +97,26 @@ impl AsFd for PodNetwork {
     }
 }
 
+/// What ends in another of these networks does not leave the pod: it sends by what is there.
+fn stay_within(networks: &mut [PodNetwork]) -> Result<()> {
+    for at in 0..networks.len() {
+        let may_stay = |interface: &PodInterface| {
+            interface.leaves && interface.host.is_none() && interface.peer_namespace.is_some()
+        };
+        if networks.len() == 1 || !networks[at].interfaces.iter().any(may_stay) {
+            continue;
+        }
+        let others = networks.iter().enumerate().filter(|(other, _)| *other != at);
+        let others: Vec<&Namespace> = others.map(|(_, network)| &network.namespace).collect();
+        let numbers = inside(networks[at].as_fd(), || others.iter().map(|other| other.id_here()).collect())?;
+        let numbers: Vec<Option<i32>> = numbers;
+        for interface in networks[at].interfaces.iter_mut().filter(|interface| may_stay(interface)) {
+            interface.leaves = !numbers.contains(&interface.peer_namespace);
+        }
+    }
+    Ok(())
+}
+
 /// By which numbers our namespace and the pod's know each other.
 struct Numbers {
     ours_there: Option<i32>,
@@ -90,7 +128,7 @@ impl Numbers {
     /// other and the namespace it is in.
     fn peer(&self, link: &Link, host: &[Link]) -> Option<u32> {
         let (ours_there, theirs_here) = (self.ours_there?, self.theirs_here?);
-        let end = host.iter().find(|end| Some(end.index) == link.peer_index)?;
+        let end = of_index(host, link.peer_index?)?;
         (is_veth(link)
             && is_veth(end)
             && link.peer_namespace == Some(ours_there)

@@ -1,5 +1,6 @@
 //! From a cgroup to the network namespace of its processes.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,11 +10,16 @@ use anyhow::{Context as _, Result};
 use super::namespace::Namespace;
 
 /// More namespaces of one workload are not looked into: whoever makes thousands must not keep the agent busy.
-pub const MOST: usize = 32;
+pub const MOST_NAMESPACES: usize = 32;
 
 /// The network namespaces of the processes in the cgroup, and in those below it, that are not in `ours`: each once. A process may have
-/// left for one of its own, and any may have taken an interface there.
-pub(super) fn namespaces_besides(ours: &Namespace, cgroup: &Path) -> Result<Vec<Namespace>> {
+/// left for one of its own, and any may have taken an interface there. The cgroups `besides` are others'. And whether these
+/// are all.
+pub(super) fn namespaces_besides(
+    ours: &Namespace,
+    cgroup: &Path,
+    besides: &BTreeSet<PathBuf>,
+) -> Result<(Vec<Namespace>, bool)> {
     let mut all: Vec<Namespace> = Vec::new();
     let mut waiting = vec![cgroup.to_owned()];
     while let Some(directory) = waiting.pop() {
@@ -23,23 +29,26 @@ pub(super) fn namespaces_besides(ours: &Namespace, cgroup: &Path) -> Result<Vec<
             let is_new = |namespace: &Namespace| namespace != ours && !all.contains(namespace);
             let Some(namespace) = found.filter(is_new) else { continue };
             // Its number may have gone to a stranger between reading it and using it.
-            if processes(&directory)?.contains(&pid) {
-                all.push(namespace);
+            if !processes(&directory)?.contains(&pid) {
+                continue;
             }
-            if all.len() == MOST {
-                return Ok(all);
+            if all.len() == MOST_NAMESPACES {
+                return Ok((all, false));
             }
+            all.push(namespace);
         }
         let mut below = children(&directory)?;
+        below.retain(|directory| !besides.contains(directory));
         below.sort_by(|a, b| b.cmp(a));
         waiting.extend(below);
     }
-    Ok(all)
+    Ok((all, true))
 }
 
 /// The same, as seen from the namespace of the calling thread.
 pub fn namespaces_of_cgroup(cgroup: &Path) -> Result<Vec<Namespace>> {
-    namespaces_besides(&Namespace::current()?, cgroup)
+    let (namespaces, _) = namespaces_besides(&Namespace::current()?, cgroup, &BTreeSet::new())?;
+    Ok(namespaces)
 }
 
 fn processes(cgroup: &Path) -> Result<Vec<u32>> {

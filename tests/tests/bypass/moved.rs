@@ -1,7 +1,8 @@
 //! A workload that may configure its own network: addresses that it takes, and its interface in a namespace within.
 
-use std::fs;
+use std::fs::{self, File};
 use std::net::IpAddr;
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::thread::sleep;
@@ -14,6 +15,7 @@ use enforcer_tests::node::Node;
 use enforcer_tests::pod::Pod;
 use enforcer_tests::probe::Probe;
 use enforcer_tests::world::{Spot, World, finish};
+use serde_json::{Value, json};
 
 use crate::events::{Denial, Events};
 use crate::stage::{Stage, builder};
@@ -145,6 +147,31 @@ fn an_interface_is_moved_into_a_namespace_within() -> Result<()> {
     sleep(LOOK);
     let met = watched.is_held().context("later")?;
     table::publish("96 moved", &[Row::of("eth0 in a namespace within", &[met], "itself")])
+}
+
+/// Nobody is in that namespace while the agent starts again.
+#[test]
+fn an_interface_is_out_of_sight_when_the_agent_starts_again() -> Result<()> {
+    let mut node = builder().start()?;
+    let (pod, at) = (node.world().pod("curl")?, |status: &Value| status["workloads"][0].clone());
+    let within = Within::new(node.world(), &pod, pod.cgroup())?;
+    shell(node.world(), &pod, &pod.network(), &format!("ip link set eth0 netns {}", within.0.id()))?;
+    let held = File::open(within.network()).context("holding the namespace")?;
+    let hidden = PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), held.as_raw_fd()));
+    drop(within);
+    let before = at(&node.status()?);
+    node.kill_agent()?;
+    node.start_agent(Until::Ready)?;
+    let after = at(&node.status()?);
+    for told in ["name", "interfaces", "addresses", "covered"] {
+        assert_eq!(before[told], after[told], "{after:#}");
+    }
+    assert_eq!((&after["name"], &after["interfaces"]), (&json!("curl"), &json!([pod.interface()])));
+    let world = node.world();
+    shell(world, &pod, &hidden, &configured(pod.ipv4().into(), pod.ipv6().into()))?;
+    let mut watched = Watched::new(world, pod.cgroup(), &hidden)?;
+    let met = watched.is_held()?;
+    table::publish("96 restart", &[Row::of("eth0 out of sight at a restart", &[met], "itself")])
 }
 
 /// It comes back without an address, and gets the neighbour's a little later.

@@ -25,7 +25,10 @@ struct Memory {
 
 impl Memory {
     fn new() -> Self {
-        Self { peers: Map::create(size_of::<Translation>()), judged: Map::create(size_of::<Judged>()) }
+        Self {
+            peers: Map::create(size_of::<Translation>() as u32),
+            judged: Map::create(size_of::<Judged>() as u32),
+        }
     }
 
     fn maps(&self) -> StorageMaps<'_> {

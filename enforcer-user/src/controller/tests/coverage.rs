@@ -254,3 +254,44 @@ fn connections_that_nobody_saw_are_a_note_for_as_long_as_they_come() {
     look(&mut controller);
     assert_eq!(notes(), [""; 0]);
 }
+
+#[test]
+fn an_interface_of_two_workloads_is_a_gap_that_names_both() {
+    let shared = || Place { shared: BTreeSet::from([interface(7, "veth1")]), ..Place::default() };
+    let both = roster(&["curl", "job"]);
+    let ids = both.workloads.iter().filter_map(|identified| Some(identified.cgroup.as_ref()?.id));
+    let network = Network { workloads: ids.map(|id| (id, shared())).collect(), ..Network::default() };
+    let (mut controller, applied) = started(POLICY, Limits::default());
+    tell(&mut controller, Event::Roster(both, network));
+    let told = status(&applied);
+    assert!(told.workloads.iter().all(|workload| !workload.covered) && told.interfaces.is_empty());
+    assert_eq!(
+        told.not_ready,
+        [
+            "web/curl and web/job are in one network namespace, and whose a packet at the interface veth1 is cannot be told: \
+          give each a network namespace of its own, or make one workload of them"
+        ]
+    );
+}
+
+#[test]
+fn a_workload_that_is_not_seen_in_full_or_has_too_many_addresses_is_a_gap() {
+    let addresses = BTreeSet::from(["10.0.0.2".parse().unwrap()]);
+    let found = Place::found(BTreeSet::from([interface(7, "veth1")]), BTreeSet::new());
+    let place = Place { addresses, has_more_addresses: true, unseen: Some("no luck".to_owned()), ..found };
+    let workloads = BTreeMap::from([(CgroupId::new(CURL), place)]);
+    let (mut controller, applied) = stage(&Network { workloads, ..Network::default() });
+    let told = status(&applied);
+    assert!(!told.workloads[0].covered);
+    assert_eq!(
+        told.not_ready,
+        [
+            "not all interfaces of web/curl may be known (no luck), and it is judged at its sockets, too: look what its \
+          processes do, and whether the agent may look at them",
+            "web/curl has more addresses than 1, and what it sends from the others is denied: name its own with address="
+        ]
+    );
+    turn(&mut controller, Switch::to(Enforcement::Audit));
+    tell(&mut controller, Event::Tick);
+    assert!(status(&applied).ready);
+}
