@@ -4,6 +4,7 @@ use enforcer_common::addr::Protocol;
 use enforcer_common::event::Hook;
 use enforcer_common::packet::{Packet, Part};
 
+use crate::ctx::skb::Skb;
 use crate::sent::Met;
 
 /// Where TCP and UDP have theirs.
@@ -18,11 +19,17 @@ pub fn is_in_its_place(met: &Met, packet: &Packet) -> bool {
     if matches!(met.hook, Hook::Packet) {
         return true;
     }
-    let Some(checksum) = met.skb.partial_checksum() else { return true };
-    let place = match packet.protocol {
+    is_own(met.skb, packet.protocol, packet.transport, packet.part == Part::Whole)
+}
+
+/// Whether what is still to be written, if anything, is the checksum of the TCP or UDP header that begins at `transport`.
+#[inline(always)]
+pub fn is_own(skb: Skb, protocol: Protocol, transport: u32, is_whole: bool) -> bool {
+    let Some(checksum) = skb.partial_checksum() else { return true };
+    let place = match protocol {
         Protocol::TCP => OF_TCP,
         Protocol::UDP => OF_UDP,
         _ => return false,
     };
-    packet.part == Part::Whole && checksum.start == packet.transport && checksum.offset == place
+    is_whole && checksum.start == transport && checksum.offset == place
 }

@@ -1,7 +1,7 @@
-use std::fs;
+use std::collections::BTreeSet;
 
 use super::btf::Types;
-use super::{BTF, find, of_this_kernel, own_network};
+use super::{find, of_this_kernel, own_network};
 
 /// A kernel of a few structures, as its build writes them, with all that is asked for but `skip`.
 fn kernel_without(skip: Option<&str>) -> Vec<u8> {
@@ -68,8 +68,7 @@ impl Kernel {
 fn members_are_found_through_those_without_a_name_and_behind_pointers() {
     let btf = kernel_without(None);
     let found = find(&Types::parse(&btf).unwrap()).unwrap();
-    assert_eq!((found.skb_dev, found.skb_head, found.skb_data), (16, 200, 208));
-    assert_eq!((found.skb_csum_start, found.skb_csum_offset), (144, 146));
+    assert_eq!((found.skb_dev, found.skb_head, found.skb_csum_start), (16, 200, 144));
     assert_eq!((found.skb_ip_summed, found.skb_ip_summed_shift), (128, 5));
     assert_eq!((found.device_net, found.net_inum), (8, 52));
 }
@@ -95,8 +94,7 @@ fn btf_that_is_cut_off_is_refused() {
 #[test]
 fn this_kernel_has_them() {
     let found = of_this_kernel().unwrap();
-    // `csum` is both, in this order, in every kernel; `head` is in front of `data`.
-    assert_eq!(found.skb_csum_offset, found.skb_csum_start + 2);
-    assert_eq!(found.skb_data, found.skb_head + 8);
-    assert!(fs::metadata(BTF).unwrap().len() > 0 && own_network().unwrap() != 0);
+    let all = [found.skb_head, found.skb_dev, found.skb_csum_start, found.skb_ip_summed];
+    let of_skb: BTreeSet<u32> = all.into_iter().collect();
+    assert!(of_skb.len() == all.len() && found.net_inum != 0 && own_network().unwrap() != 0, "{found:?}");
 }
