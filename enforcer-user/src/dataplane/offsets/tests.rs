@@ -14,7 +14,7 @@ fn kernel_without(skip: Option<&str>) -> Vec<u8> {
     kernel.group(4, "", &[("net", 3, 0)]); // 6
     kernel.group(4, "net", &[("ns", 8, 320)]); // 7
     kernel.group(4, "ns_common", &[("inum", 1, 96)]); // 8
-    let members = [("dev", 2, 128), ("", 4, 1024), ("ip_summed", 1, (2 << 24) | 1029)];
+    let members = [("dev", 2, 128), ("", 4, 1024), ("ip_summed", 1, (2 << 24) + 1029)];
     kernel.group(4, "sk_buff", &[members.as_slice(), &[("head", 2, 1600), ("data", 2, 1664)]].concat());
     kernel.finish()
 }
