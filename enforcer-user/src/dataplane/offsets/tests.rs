@@ -1,3 +1,5 @@
+//! A kernel that is made up, and the one that runs.
+
 use std::collections::BTreeSet;
 
 use super::btf::Types;
