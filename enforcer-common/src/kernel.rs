@@ -4,16 +4,12 @@
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct KernelOffsets {
-    /// `sk_buff.head`, a pointer.
+    /// `sk_buff.head`, a pointer, with `data`, another, behind it.
     pub skb_head: u32,
-    /// `sk_buff.data`, a pointer.
-    pub skb_data: u32,
     /// `sk_buff.dev`, a pointer.
     pub skb_dev: u32,
-    /// `sk_buff.csum_start`, 16 bits.
+    /// `sk_buff.csum_start`, 16 bits, with `csum_offset`, as many, behind it.
     pub skb_csum_start: u32,
-    /// `sk_buff.csum_offset`, 16 bits.
-    pub skb_csum_offset: u32,
     /// The byte with `sk_buff.ip_summed`, ...
     pub skb_ip_summed: u32,
     /// ... and which of its bits is the first of the two.
@@ -28,10 +24,8 @@ impl KernelOffsets {
     /// What stands in the kernel object until the loader has written.
     pub const NONE: Self = Self {
         skb_head: 0,
-        skb_data: 0,
         skb_dev: 0,
         skb_csum_start: 0,
-        skb_csum_offset: 0,
         skb_ip_summed: 0,
         skb_ip_summed_shift: 0,
         device_net: 0,

@@ -45,7 +45,7 @@ const _: () = {
     assert!(size_of::<Judged>() == 72 && align_of::<Judged>() == 8);
     assert!(size_of::<FlowKey>() == 24 && align_of::<FlowKey>() == 4);
     assert!(size_of::<OwnAddressKey>() == 24 && align_of::<OwnAddressKey>() == 8);
-    assert!(size_of::<KernelOffsets>() == 36 && align_of::<KernelOffsets>() == 4);
+    assert!(size_of::<KernelOffsets>() == 28 && align_of::<KernelOffsets>() == 4);
 };
 
 /// SAFETY of all of these: `repr(C)` or `repr(transparent)` over integers, without padding (asserted above), any bit pattern valid.

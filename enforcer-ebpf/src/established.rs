@@ -5,6 +5,7 @@ use enforcer_common::flow::TcpFlags;
 use enforcer_common::judged::{Decided, Judged, Tuple};
 use enforcer_common::packet::Frame as _;
 
+use crate::checksum;
 use crate::ctx;
 use crate::ctx::skb::{PacketSocket, Skb};
 use crate::maps::{places, sockets};
@@ -18,9 +19,16 @@ const IPV4: [u8; 2] = [0x08, 0x00];
 const IPV6: [u8; 2] = [0x86, 0xdd];
 
 /// Whether the packet passes without a look at anything but its socket. `network` is where the IP header begins.
-#[inline(never)] // a stack of its own
+#[inline(always)]
 pub fn is_allowed(skb: Skb, network: u32, interface: u32) -> bool {
-    let Some(socket) = skb.socket() else { return false };
+    let header = remembered(skb, network, interface);
+    header != 0 && (network == NO_ETHERNET || is_as_made(skb, network, header))
+}
+
+/// The length of the IP header of a packet that its socket remembers as allowed, above its protocol; else 0.
+#[inline(never)] // a stack of its own
+fn remembered(skb: Skb, network: u32, interface: u32) -> u32 {
+    let Some(socket) = skb.socket() else { return 0 };
     let mut tuple = Tuple {
         local: Addr::UNSPECIFIED,
         remote: Addr::UNSPECIFIED,
@@ -29,7 +37,19 @@ pub fn is_allowed(skb: Skb, network: u32, interface: u32) -> bool {
         protocol: Protocol::ANY,
         interface,
     };
-    read(skb, network, &mut tuple) && remembers(&socket, &tuple)
+    if !read(skb, network, &mut tuple) || !remembers(&socket, &tuple) {
+        return 0;
+    }
+    let length = if tuple.remote.is_v4() { 20 } else { 40 };
+    length << 8 | tuple.protocol.get() as u32
+}
+
+/// Whether its checksum is still to be written where the kernel had it when it made the packet: a workload can shift the headers of its
+/// sockets' packets on their way to its interface, and where that is stays.
+#[inline(never)] // a stack of its own
+#[allow(clippy::cast_possible_truncation)] // as it was put together
+fn is_as_made(skb: Skb, network: u32, header: u32) -> bool {
+    checksum::is_own(skb, Protocol::new(header as u8), network + (header >> 8), true)
 }
 
 /// Whether the socket remembers that the flow is allowed, and that still counts.

@@ -140,10 +140,8 @@ impl Skb {
     #[inline(always)]
     #[allow(clippy::cast_possible_truncation)] // a buffer has less than 64 KiB before its frame
     fn where_it_is_written(self) -> Option<PartialChecksum> {
-        let head = self.peek::<u64>(offset(&KERNEL.skb_head))?;
-        let data = self.peek::<u64>(offset(&KERNEL.skb_data))?;
-        let start = self.peek::<u16>(offset(&KERNEL.skb_csum_start))?;
-        let written = self.peek::<u16>(offset(&KERNEL.skb_csum_offset))?;
+        let [head, data] = self.peek::<[u64; 2]>(offset(&KERNEL.skb_head))?;
+        let [start, written] = self.peek::<[u16; 2]>(offset(&KERNEL.skb_csum_start))?;
         let start = (start as u32).wrapping_sub(data.wrapping_sub(head) as u32);
         Some(PartialChecksum { start, offset: written as u32 })
     }

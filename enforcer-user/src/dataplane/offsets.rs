@@ -32,16 +32,21 @@ fn find(types: &Types<'_>) -> Result<KernelOffsets> {
     let byte = |name: &str| of_skb(name)?.byte().with_context(|| format!("sk_buff.{name}"));
     let summed = of_skb("ip_summed")?;
     ensure!(summed.width == 2 && summed.bit % 8 <= 6, "sk_buff.ip_summed is not two bits of a byte");
+    let (skb_head, skb_csum_start) = (byte("head")?, byte("csum_start")?);
+    // One read each.
+    ensure!(byte("data")? == skb_head + 8, "sk_buff.data is not behind sk_buff.head");
+    ensure!(
+        byte("csum_offset")? == skb_csum_start + 2,
+        "sk_buff.csum_offset is not behind sk_buff.csum_start"
+    );
     let device = types.pointee(of_skb("dev")?.kind).context("sk_buff.dev")?;
     let (device_net, net) = inner(types, device, "nd_net", "net").context("net_device.nd_net.net")?;
     let net = types.pointee(net.kind).context("net_device.nd_net.net")?;
     let (net_inum, _) = inner(types, net, "ns", "inum").context("net.ns.inum")?;
     Ok(KernelOffsets {
-        skb_head: byte("head")?,
-        skb_data: byte("data")?,
+        skb_head,
         skb_dev: byte("dev")?,
-        skb_csum_start: byte("csum_start")?,
-        skb_csum_offset: byte("csum_offset")?,
+        skb_csum_start,
         skb_ip_summed: summed.bit / 8,
         skb_ip_summed_shift: summed.bit % 8,
         device_net,

@@ -15,8 +15,19 @@ const ENTRIES: u32 = 4;
 /// How long to wait for the kernel to have sent it, in milliseconds.
 const PATIENCE_MS: u32 = 200;
 
+/// What is said of a frame, in front of it (`struct xsk_tx_metadata`, Linux 6.11): how long that is, and its flags.
+const METADATA: u32 = 24;
+const WITH_METADATA: u32 = 1 << 2;
+const HAS_METADATA: u32 = 1 << 1;
+const NEEDS_CHECKSUM: u64 = 1 << 1;
+
 /// Sends one frame out of the interface; how many bytes.
 pub(crate) fn send(interface: u32, frame: &[u8]) -> io::Result<usize> {
+    send_with(interface, frame, None)
+}
+
+/// The same, of a frame whose checksum is still to be written: what it covers, and where it goes from there.
+pub(crate) fn send_with(interface: u32, frame: &[u8], checksum: Option<[u16; 2]>) -> io::Result<usize> {
     // SAFETY: takes no pointers.
     let raw = unsafe { libc::socket(libc::AF_XDP, libc::SOCK_RAW, 0) };
     if raw < 0 {
@@ -25,9 +36,15 @@ pub(crate) fn send(interface: u32, frame: &[u8]) -> io::Result<usize> {
     // SAFETY: the descriptor is new and nobody else's.
     let socket = unsafe { OwnedFd::from_raw_fd(raw) };
     let memory = Area::anonymous((FRAME * FRAMES) as usize)?;
-    memory.write(0, frame)?;
-    let registration = [memory.address(), u64::from(FRAME * FRAMES), u64::from(FRAME), 0];
-    // Address, length, size of a chunk with no headroom after it (two words of 32 bits), no flags.
+    let (at, options) = if checksum.is_some() { (METADATA, HAS_METADATA) } else { (0, 0) };
+    if let Some([start, offset]) = checksum {
+        let words = [NEEDS_CHECKSUM, u64::from(start) | u64::from(offset) << 16];
+        memory.write(0, &words.map(u64::to_ne_bytes).concat())?;
+    }
+    memory.write(at as usize, frame)?;
+    let flags = if checksum.is_some() { u64::from(METADATA) << 32 | u64::from(WITH_METADATA) } else { 0 };
+    let registration = [memory.address(), u64::from(FRAME * FRAMES), u64::from(FRAME), flags];
+    // Address, length, size of a chunk with no headroom after it (two words of 32 bits), flags and the length of metadata (the same).
     let registration: Vec<u8> = registration.iter().flat_map(|word| word.to_ne_bytes()).collect();
     set_option(socket.as_fd(), libc::SOL_XDP, libc::XDP_UMEM_REG, &registration)?;
     for ring in [libc::XDP_UMEM_FILL_RING, libc::XDP_UMEM_COMPLETION_RING, libc::XDP_TX_RING] {
@@ -49,8 +66,8 @@ pub(crate) fn send(interface: u32, frame: &[u8]) -> io::Result<usize> {
     }
     bound?;
     let length = u32::try_from(frame.len()).map_err(io::Error::other)?;
-    // A descriptor: the address in the memory (64 bits), the length, no options.
-    let descriptor = [0, 0, length, 0];
+    // A descriptor: the address in the memory (64 bits), the length, options.
+    let descriptor = [at, 0, length, options];
     let descriptor: Vec<u8> = descriptor.iter().flat_map(|word: &u32| word.to_ne_bytes()).collect();
     transmit.write(place(offsets.tx.desc)?, &descriptor)?;
     transmit.store(place(offsets.tx.producer)?, 1)?;

@@ -36,6 +36,16 @@ const CHECKSUMS: &[Case] = &[
         ],
     ),
     (
+        "AF_XDP's, over port or address",
+        "interface",
+        "malformed",
+        Like("its own", &["checksum-own {ok4} by=xdp", "checksum-own {ok6} by=xdp"]),
+        &[
+            "checksum-port 192.0.2.53:9000 allowed=192.0.2.53:53 by=xdp",
+            "checksum-address [2001:db8::bad]:9000 allowed={ok6} by=xdp",
+        ],
+    ),
+    (
         "A checksum where none belongs",
         "interface",
         "malformed",

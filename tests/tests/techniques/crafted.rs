@@ -50,6 +50,7 @@ fn checksums_that_the_kernel_writes() -> Result<()> {
         ("checksum-port 203.0.113.7:9000 allowed=203.0.113.7:53", OutsideAt(9000)),
         ("checksum-port [2001:db8:7::7]:9000 allowed=[2001:db8:7::7]:53", OutsideAt(9000)),
         ("checksum-port 203.0.113.7:9000 allowed=203.0.113.7:53 by=guest", OutsideAt(9000)),
+        ("checksum-port 203.0.113.7:9000 allowed=203.0.113.7:53 by=xdp", OutsideAt(9000)),
         ("checksum-address [2001:db8:7::7]:9000 allowed=[2001:db8:7::8]:9000", Outside(UDP)),
         ("checksum-address [2001:db8:7::7]:9000 allowed=[2001:db8:7::8]:9000 by=guest", Outside(UDP)),
     ])

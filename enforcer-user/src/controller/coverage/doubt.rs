@@ -32,8 +32,8 @@ impl<D: Dataplane> Controller<D> {
         doubts.extend(enforced.map(|(interface, with)| {
             let with: Vec<String> = with.into_iter().map(Identified::full_name).collect();
             format!(
-                "{} are in one network namespace, and whose a packet at the interface {} is cannot be told: their sockets alone are \
-                 judged; give each a network namespace of its own, or make one workload of them",
+                "{} are in one network namespace, and whose a packet at the interface {} is cannot be told: \
+                 give each a network namespace of its own, or make one workload of them",
                 with.join(" and "),
                 interface.name
             )

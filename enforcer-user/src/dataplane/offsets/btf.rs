@@ -161,9 +161,8 @@ fn details(info: u32) -> Result<usize> {
         6 | 13 => count * 8,
         // Sections, and enumerations of 64 bits.
         15 | 19 => count * 12,
-        PTR | TYPEDEF | VOLATILE | CONST | RESTRICT | TYPE_TAG => 0,
-        // Forward declarations, functions, numbers with a point.
-        7 | 12 | 16 => 0,
+        // The last three: forward declarations, functions, numbers with a point.
+        PTR | TYPEDEF | VOLATILE | CONST | RESTRICT | TYPE_TAG | 7 | 12 | 16 => 0,
         other => bail!("a type is of the kind {other}, which this agent does not know"),
     })
 }

@@ -1,7 +1,9 @@
-use std::fs;
+//! A kernel that is made up, and the one that runs.
+
+use std::collections::BTreeSet;
 
 use super::btf::Types;
-use super::{BTF, find, of_this_kernel, own_network};
+use super::{find, of_this_kernel, own_network};
 
 /// A kernel of a few structures, as its build writes them, with all that is asked for but `skip`.
 fn kernel_without(skip: Option<&str>) -> Vec<u8> {
@@ -14,7 +16,7 @@ fn kernel_without(skip: Option<&str>) -> Vec<u8> {
     kernel.group(4, "", &[("net", 3, 0)]); // 6
     kernel.group(4, "net", &[("ns", 8, 320)]); // 7
     kernel.group(4, "ns_common", &[("inum", 1, 96)]); // 8
-    let members = [("dev", 2, 128), ("", 4, 1024), ("ip_summed", 1, (2 << 24) | 1029)];
+    let members = [("dev", 2, 128), ("", 4, 1024), ("ip_summed", 1, (2 << 24) + 1029)];
     kernel.group(4, "sk_buff", &[members.as_slice(), &[("head", 2, 1600), ("data", 2, 1664)]].concat());
     kernel.finish()
 }
@@ -68,8 +70,7 @@ impl Kernel {
 fn members_are_found_through_those_without_a_name_and_behind_pointers() {
     let btf = kernel_without(None);
     let found = find(&Types::parse(&btf).unwrap()).unwrap();
-    assert_eq!((found.skb_dev, found.skb_head, found.skb_data), (16, 200, 208));
-    assert_eq!((found.skb_csum_start, found.skb_csum_offset), (144, 146));
+    assert_eq!((found.skb_dev, found.skb_head, found.skb_csum_start), (16, 200, 144));
     assert_eq!((found.skb_ip_summed, found.skb_ip_summed_shift), (128, 5));
     assert_eq!((found.device_net, found.net_inum), (8, 52));
 }
@@ -95,8 +96,7 @@ fn btf_that_is_cut_off_is_refused() {
 #[test]
 fn this_kernel_has_them() {
     let found = of_this_kernel().unwrap();
-    // `csum` is both, in this order, in every kernel; `head` is in front of `data`.
-    assert_eq!(found.skb_csum_offset, found.skb_csum_start + 2);
-    assert_eq!(found.skb_data, found.skb_head + 8);
-    assert!(fs::metadata(BTF).unwrap().len() > 0 && own_network().unwrap() != 0);
+    let all = [found.skb_head, found.skb_dev, found.skb_csum_start, found.skb_ip_summed];
+    let of_skb: BTreeSet<u32> = all.into_iter().collect();
+    assert!(of_skb.len() == all.len() && found.net_inum != 0 && own_network().unwrap() != 0, "{found:?}");
 }

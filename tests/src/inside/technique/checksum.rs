@@ -1,7 +1,8 @@
 //! Checksums that somebody else is asked to write (`VIRTIO_NET_HDR_F_NEEDS_CSUM`), after whoever looks at the packet. A UDP packet to
 //! `allowed=ADDR:PORT`, of which the checksum makes one to the target: `checksum-port` (written over the port), `checksum-address` (over the
 //! last two bytes of an IPv6 address). `checksum-own` asks for its own, as every kernel does; `checksum-at start=N offset=N` for one anywhere, from the
-//! IP header on, in a UDP packet or `in=icmp|fragment|tcp`. They leave by a packet socket, or with `by=guest` out of a TUN device.
+//! IP header on, in a UDP packet or `in=icmp|fragment|tcp`. They leave by a packet socket, with `by=xdp` by `AF_XDP`, or
+//! with `by=guest` out of a TUN device.
 
 use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
@@ -14,7 +15,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::frame::{self, BROADCAST, Ipv4, Tcp, length, protocol};
 use crate::inside::technique::detour::ip;
 use crate::inside::technique::target::Target;
-use crate::sys::{self, packet};
+use crate::sys::{self, packet, xdp};
 
 /// `PACKET_VNET_HDR`, `VIRTIO_NET_HDR_F_NEEDS_CSUM`.
 const VNET_HEADER: i32 = 15;
@@ -46,6 +47,7 @@ pub(super) fn act(name: &str, target: &Target<'_>) -> Option<io::Result<Value>> 
     };
     let sent = unfinished.and_then(|unfinished| match target.option("by") {
         Some("guest") => by_guest(&unfinished),
+        Some("xdp") => by_xdp(target, &unfinished),
         _ => by_packet(target, &unfinished),
     });
     Some(sent.map(|bytes| json!({ "sent": bytes })).map_err(|error| io::Error::other(format!("{error:#}"))))
@@ -134,6 +136,12 @@ fn by_packet(target: &Target<'_>, unfinished: &Unfinished) -> Result<usize> {
     packet::set_option(socket.as_fd(), libc::SOL_PACKET, VNET_HEADER, &on).context("PACKET_VNET_HDR")?;
     let frame = [unfinished.header(ETHERNET), target.frame(&unfinished.packet)].concat();
     socket.send_to(&frame, &packet::link(target.me.index, 0, BROADCAST)?).context("sending a frame")
+}
+
+fn by_xdp(target: &Target<'_>, unfinished: &Unfinished) -> Result<usize> {
+    let checksum = [length(unfinished.start) + ETHERNET, length(unfinished.offset)];
+    xdp::send_with(target.me.index, &target.frame(&unfinished.packet), Some(checksum))
+        .context("sending by AF_XDP")
 }
 
 /// The pod forwards what its guest sends, as if it were its own.
