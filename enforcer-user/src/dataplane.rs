@@ -62,12 +62,12 @@ pub trait Dataplane: Send + Sync {
     /// The switch, as it was turned last.
     fn switch(&self) -> Result<Switch>;
 
-    /// Attaches to these cgroups and to no others. `inbound` tells which connections exist already, when what comes in is recorded
+    /// Attaches to these cgroups and to no others; on an error to all that it can. `inbound` tells which connections exist already, when what comes in is recorded
     /// and before what goes out is judged.
     fn attach(&mut self, cgroups: &[(CgroupId, PathBuf)], inbound: &Inbound<'_>) -> Result<()>;
 
     /// Attaches to these interfaces and to no others, and lets the programs know whose they are. Those that could not be are told;
-    /// they are tried again the next time.
+    /// they are tried again the next time. What older versions have attached goes at the end of the first time.
     fn place(&mut self, layout: &Layout, inbound: &Inbound<'_>) -> Result<BTreeMap<u32, String>>;
 
     /// Looks whether ours come before all other programs of the interfaces, and puts right what does not. Returns what did not.

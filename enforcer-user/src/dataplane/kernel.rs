@@ -27,11 +27,14 @@ pub struct Kernel {
     pins: Pins,
     programs: Programs,
     maps: Maps,
+    /// The cgroups that have all their links.
     attached: Vec<(CgroupId, PathBuf)>,
     /// Interfaces that have programs.
     placed: Vec<Target>,
     /// Made its maps, and nothing is attached to them yet.
     fresh: bool,
+    /// What older ABIs have attached may be there still.
+    has_predecessors: bool,
     _lock: PinLock,
 }
 
@@ -53,12 +56,27 @@ impl Kernel {
         if fresh {
             switch::inherit(&pins, &mut maps)?;
         }
-        Ok(Self { pins, programs, maps, attached: Vec::new(), placed: Vec::new(), fresh, _lock: lock })
+        let (attached, placed) = (Vec::new(), Vec::new());
+        Ok(Self { pins, programs, maps, attached, placed, fresh, has_predecessors: true, _lock: lock })
     }
 
     /// Where everything is pinned.
     pub fn pins(&self) -> &Pins {
         &self.pins
+    }
+
+    /// What older ABIs have attached goes last, and only when all of ours is there: until now it enforced beside us. An interface that
+    /// cannot have programs of ours keeps none of theirs either: they would judge by a registry that nobody changes any more.
+    fn replace_predecessors(&mut self) -> Result<()> {
+        if !self.has_predecessors {
+            return Ok(());
+        }
+        for abi in self.pins.other_abis()? {
+            detach::detach_abi(&abi, &mut detach::DetachReport::default())
+                .with_context(|| format!("cannot take off what {} keeps", abi.display()))?;
+        }
+        self.has_predecessors = false;
+        Ok(())
     }
 }
 
@@ -117,33 +135,36 @@ impl Dataplane for Kernel {
     }
 
     fn attach(&mut self, cgroups: &[(CgroupId, PathBuf)], inbound: &Inbound<'_>) -> Result<()> {
+        // Maps are not taken back from below links, whatever comes in between.
+        let fresh = std::mem::replace(&mut self.fresh, false);
+        let (mut done, mut errors) = (Vec::new(), Vec::new());
         // Each for itself: one that cannot be attached leaves none of the others open.
-        let mut errors = Vec::new();
         for (cgroup, path) in cgroups {
             let maps = &mut self.maps;
             let between = &mut || remember(maps, &inbound(None));
-            let attached = attach::attach(&self.pins, *cgroup, path, &self.programs.cgroup, between);
-            errors.extend(attached.err().map(|error| format!("{error:#}")));
-        }
-        let keep: Vec<CgroupId> = cgroups.iter().map(|(cgroup, _)| *cgroup).collect();
-        attach::detach_others(&self.pins, &keep)?;
-        if !errors.is_empty() {
-            if self.fresh {
-                // A first start leaves nothing half done.
-                attach::detach_others(&self.pins, &[])?;
+            match attach::attach(&self.pins, *cgroup, path, &self.programs.cgroup, between) {
+                Ok(()) => done.push((*cgroup, path.clone())),
+                Err(error) => errors.push(format!("{error:#}")),
             }
-            bail!("{}", errors.join("; "));
         }
-        // What older ABIs have attached goes last, and only when all of ours is there: until now it enforced beside us.
-        for abi in self.pins.other_abis()? {
-            detach::detach_abi(&abi, &mut detach::DetachReport::default())?;
+        self.attached = done;
+        let keep: Vec<CgroupId> = cgroups.iter().map(|(cgroup, _)| *cgroup).collect();
+        let others = attach::detach_others(&self.pins, &keep);
+        errors.extend(others.err().map(|error| format!("{error:#}")));
+        if errors.is_empty() {
+            return Ok(());
         }
-        self.fresh = false;
-        self.attached = cgroups.to_vec();
-        Ok(())
+        if fresh {
+            // A first start leaves nothing half done.
+            self.attached.clear();
+            attach::detach_others(&self.pins, &[])?;
+            self.fresh = true;
+        }
+        bail!("{}", errors.join("; "))
     }
 
     fn place(&mut self, layout: &Layout, inbound: &Inbound<'_>) -> Result<BTreeMap<u32, String>> {
+        self.fresh = false;
         let maps = &mut self.maps;
         maps.places.add(layout)?;
         let workloads =
@@ -167,6 +188,7 @@ impl Dataplane for Kernel {
         maps.places.judged(layout, &failed)?;
         interface::detach_others(&self.pins, &keep)?;
         maps.places.remove(layout)?;
+        self.replace_predecessors()?;
         Ok(failed)
     }
 
@@ -198,3 +220,6 @@ impl Dataplane for Kernel {
         self.maps.rule_hits.get(&rule, 0).unwrap_or(0)
     }
 }
+
+#[cfg(test)]
+mod tests;
