@@ -41,6 +41,11 @@ impl Orders {
         self.unmended.values().any(|misplaced| misplaced.trouble == Trouble::Missing)
     }
 
+    /// Whether this one has none.
+    pub(super) fn is_gap(&self, index: u32) -> bool {
+        self.unmended.get(&index).is_some_and(|misplaced| misplaced.trouble == Trouble::Missing)
+    }
+
     /// As the status says it of one interface.
     pub(super) fn of(&self, index: u32) -> (&'static str, Vec<ProgramStatus>) {
         match self.unmended.get(&index).map(|misplaced| &misplaced.trouble) {

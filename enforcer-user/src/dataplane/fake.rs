@@ -1,9 +1,9 @@
 //! Maps in memory: what the controller's tests run on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use enforcer_common::config::ConfigKey;
 use enforcer_common::id::RuleId;
 use enforcer_common::key::CgroupId;
@@ -30,8 +30,14 @@ pub struct Fake {
     pub layout: Layout,
     /// Interfaces that cannot have programs, and why.
     pub unplaceable: BTreeMap<u32, String>,
+    /// What the maps held of the workloads when the interfaces were placed last.
+    pub workloads_at_place: BTreeMap<CgroupId, Workload>,
+    /// How often interfaces were placed.
+    pub placements: usize,
     /// What the next look at the order of programs finds.
     pub misplaced: Vec<Misplaced>,
+    /// Cgroups that no programs can be attached to.
+    pub unattachable: BTreeSet<CgroupId>,
     attached: Vec<(CgroupId, PathBuf)>,
 }
 
@@ -59,6 +65,8 @@ impl Dataplane for Fake {
 
     fn place(&mut self, layout: &Layout, _: &Inbound<'_>) -> Result<BTreeMap<u32, String>> {
         self.layout = layout.clone();
+        self.workloads_at_place = self.image.workloads.clone();
+        self.placements += 1;
         Ok(self.unplaceable.clone())
     }
 
@@ -80,7 +88,11 @@ impl Dataplane for Fake {
     }
 
     fn attach(&mut self, cgroups: &[(CgroupId, PathBuf)], _: &Inbound<'_>) -> Result<()> {
-        self.attached = cgroups.to_vec();
+        let (failed, attached) =
+            cgroups.iter().cloned().partition(|(cgroup, _)| self.unattachable.contains(cgroup));
+        let failed: Vec<_> = failed;
+        self.attached = attached;
+        ensure!(failed.is_empty(), "cannot attach to {failed:?}");
         Ok(())
     }
 
