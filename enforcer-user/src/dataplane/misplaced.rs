@@ -1,11 +1,17 @@
 //! Programs of interfaces that are not where they belong any more: found, and put right.
 
+use std::io;
+
 use anyhow::Result;
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
+use netlink_sys::protocols::NETLINK_ROUTE;
 
 use crate::dataplane::interface::{self, Order, Target};
 use crate::dataplane::load::Programs;
 use crate::dataplane::pin::Pins;
 use crate::dataplane::probe::attached::program_names;
+use crate::netlink;
 
 /// An interface where ours did not come first.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,22 +33,41 @@ pub enum Trouble {
     Behind(Vec<(u32, String)>),
     /// It has gone.
     Missing,
+    /// It cannot be told.
+    Unknown,
 }
 
-/// Looks at one interface; `between` as in [`interface::attach`].
+/// Looks at one interface; `between` as in [`interface::attach`]. An interface that is there no more lacks nothing.
 pub(super) fn put_right(
     pins: &Pins,
     target: &Target,
     programs: &mut Programs,
     between: &mut dyn FnMut() -> Result<()>,
-) -> Result<Option<Misplaced>> {
-    let (trouble, done) = match interface::order(pins, target)? {
-        Order::First => return Ok(None),
-        Order::Behind(ids) => (Trouble::Behind(named(ids)), interface::restore_order(pins, target, programs)),
-        Order::Missing => (Trouble::Missing, interface::attach(pins, target, programs, between)),
+) -> Option<Misplaced> {
+    let (trouble, done) = match interface::order(pins, target) {
+        Ok(Order::First) => return None,
+        _ if is_gone(target.index) => return None,
+        Ok(Order::Behind(ids)) => {
+            (Trouble::Behind(named(ids)), interface::restore_order(pins, target, programs))
+        }
+        Ok(Order::Missing) => (Trouble::Missing, interface::attach(pins, target, programs, between)),
+        Err(error) => (Trouble::Unknown, Err(error)),
     };
     let fault = done.err().map(|error| format!("{error:#}"));
-    Ok(Some(Misplaced { index: target.index, name: target.name.clone(), trouble, fault }))
+    if fault.is_some() && is_gone(target.index) {
+        return None;
+    }
+    Some(Misplaced { index: target.index, name: target.name.clone(), trouble, fault })
+}
+
+/// Whether our network namespace has no interface of this number. What cannot be told is none that has gone.
+fn is_gone(index: u32) -> bool {
+    let mut request = LinkMessage::default();
+    request.header.index = index;
+    request.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+    let asked: io::Result<Vec<RouteNetlinkMessage>> =
+        netlink::ask(NETLINK_ROUTE, RouteNetlinkMessage::GetLink(request));
+    matches!(asked, Err(error) if error.raw_os_error() == Some(libc::ENODEV))
 }
 
 /// What the programs are called, each once; an empty name for one that has gone.

@@ -9,7 +9,10 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-pub(super) use maps::{create_lru, has_element, inner_map, insert_element, insert_map, remove_element};
+pub(super) use maps::{
+    create_lru, has_element, inner_map, insert_element, insert_map, look_up, max_entries, next_key,
+    remove_element,
+};
 
 const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_OBJ_PIN: libc::c_int = 6;

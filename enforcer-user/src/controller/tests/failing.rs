@@ -159,3 +159,27 @@ fn the_registry_is_built_anew_only_when_a_source_has_changed() {
     tell(&mut controller, Event::Source(snapshot(POLICY)));
     assert!(applied.borrow().registry.services.is_empty() && applied.borrow().status.problems.is_empty());
 }
+
+#[test]
+fn an_interface_that_cannot_be_looked_at_is_named_and_not_taken_for_lost() {
+    let (mut controller, applied) = stage(&network(&[interface(7, "veth1")], &[]));
+    controller.dataplane.misplaced = vec![Misplaced {
+        index: 7,
+        name: "veth1".to_owned(),
+        trouble: Trouble::Unknown,
+        fault: Some("Permission denied".to_owned()),
+    }];
+    tell(&mut controller, Event::Links);
+    tell(&mut controller, Event::Tick);
+    let told = status(&applied);
+    assert_eq!(
+        (&*told.interfaces[0].order, told.order_lost, told.workloads[0].covered),
+        ("unknown", 0, true)
+    );
+    assert_eq!(
+        told.not_ready,
+        ["nobody can tell whether ours are the first programs of the interface veth1: Permission denied"]
+    );
+    tell(&mut controller, Event::Tick);
+    assert!(status(&applied).ready);
+}

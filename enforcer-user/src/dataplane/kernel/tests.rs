@@ -1,5 +1,8 @@
 //! On cgroups and an interface of the test's own, with the real programs, over a bpffs of its own.
 
+mod flows;
+
+use std::cell::RefCell;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
@@ -8,6 +11,8 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
 use super::*;
+use crate::dataplane::interface::Mechanism;
+use crate::dataplane::misplaced::Trouble;
 use crate::dataplane::{Placed, sys};
 use crate::links::stage::{Pod, ip, on_node};
 
@@ -126,4 +131,122 @@ fn the_maps_below_new_links_stay_though_the_older_version_does_not_go() {
         drop(new);
         assert!(pins.links(curl.0).exists() && pins.map(map::CONFIG).exists());
     });
+}
+
+/// One agent that has attached to the first cgroup, and placed the test's interface for its workload.
+fn placed(pin_dir: &Path, curl: &(CgroupId, PathBuf)) -> Kernel {
+    let mut kernel = load(pin_dir);
+    kernel.attach(std::slice::from_ref(curl), &|_| Vec::new()).unwrap();
+    assert!(kernel.place(&layout(curl.0), &|_| Vec::new()).unwrap().is_empty());
+    kernel
+}
+
+#[test]
+fn connections_are_asked_for_of_those_whose_packets_begin_to_be_judged() {
+    on_stage(|pin_dir, [curl, job]| {
+        let asked = RefCell::new(Vec::new());
+        let inbound = |whose: Whose<'_>| {
+            asked.borrow_mut().push(format!("{whose:?}"));
+            Vec::new()
+        };
+        let asked = || asked.take();
+        let mut kernel = load(pin_dir);
+        let below = |cgroup: &(CgroupId, PathBuf)| format!("{:?}", Whose::Below(&cgroup.1));
+        let own = format!("{:?}", Whose::Workload(curl.0));
+        kernel.attach(&[curl.clone(), job.clone()], &inbound).unwrap();
+        assert_eq!(asked(), [below(&curl), below(&job)]);
+        assert!(kernel.place(&layout(curl.0), &inbound).unwrap().is_empty());
+        assert_eq!(asked(), [own.clone()]);
+        fs::remove_file(kernel.pins().interface(INDEX).join("enforcer_tc_in")).unwrap();
+        let found = kernel.check_order(&inbound).unwrap();
+        assert_eq!((found.len(), &found[0].trouble, &found[0].fault), (1, &Trouble::Missing, &None));
+        assert_eq!(asked(), [own]);
+    });
+}
+
+#[test]
+fn an_interface_that_cannot_be_looked_at_hides_nothing_of_another() {
+    on_stage(|pin_dir, [curl, _]| {
+        ip("link add other index 80 type veth peer name far");
+        let mut kernel = placed(pin_dir, &curl);
+        let mut both = layout(curl.0);
+        let other = Placed { name: "other".to_owned(), workload: Some(curl.0), ambient: false };
+        both.interfaces.insert(80, other);
+        assert!(kernel.place(&both, &|_| Vec::new()).unwrap().is_empty());
+        let unreadable = kernel.pins().interface(INDEX).join("enforcer_tc_in");
+        fs::remove_file(&unreadable).unwrap();
+        fs::create_dir(&unreadable).unwrap();
+        fs::remove_file(kernel.pins().interface(80).join("enforcer_tc_in")).unwrap();
+        let found = kernel.check_order(&|_| Vec::new()).unwrap();
+        let told: Vec<_> =
+            found.iter().map(|found| (&*found.name, &found.trouble, found.fault.is_some())).collect();
+        assert_eq!(told, [("host", &Trouble::Unknown, true), ("other", &Trouble::Missing, false)]);
+        assert!(found[0].fault.as_ref().unwrap().contains("cannot tell what is attached"), "{found:?}");
+    });
+}
+
+#[test]
+fn an_interface_that_has_gone_lacks_nothing() {
+    on_stage(|pin_dir, [curl, _]| {
+        let mut kernel = placed(pin_dir, &curl);
+        ip("link del host");
+        assert_eq!(kernel.check_order(&|_| Vec::new()).unwrap(), []);
+    });
+}
+
+#[test]
+fn a_detach_that_has_begun_is_seen_before_anything_is_put_back() {
+    on_stage(|pin_dir, [curl, _]| {
+        let mut kernel = placed(pin_dir, &curl);
+        // It ends at an interface.
+        let stuck = kernel.pins().interface(INDEX).join("enforcer_stuck");
+        fs::create_dir(&stuck).unwrap();
+        detach::detach(pin_dir).unwrap_err();
+        assert!(!kernel.is_intact());
+        // What is left of the maps is enough for a start.
+        fs::remove_dir(&stuck).unwrap();
+        drop(kernel);
+        kernel = placed(pin_dir, &curl);
+        assert!(kernel.is_intact());
+    });
+}
+
+#[test]
+fn a_detach_while_programs_are_put_back_leaves_none() {
+    for mechanism in [Mechanism::Tcx, Mechanism::Clsact] {
+        on_stage(|pin_dir, [curl, _]| {
+            let mut kernel = load(pin_dir);
+            kernel.programs.mechanism = mechanism;
+            kernel.attach(std::slice::from_ref(&curl), &|_| Vec::new()).unwrap();
+            assert!(kernel.place(&layout(curl.0), &|_| Vec::new()).unwrap().is_empty());
+            match mechanism {
+                Mechanism::Tcx => {
+                    fs::remove_file(kernel.pins().interface(INDEX).join("enforcer_tc_in")).unwrap();
+                }
+                Mechanism::Clsact => drop(tc("filter del dev host ingress")),
+            }
+            let detaches = |_: Whose<'_>| {
+                detach::detach(pin_dir).unwrap();
+                Vec::new()
+            };
+            kernel.check_order(&detaches).unwrap_err();
+            assert!(!kernel.is_intact());
+            // A link whose pin has gone goes a little later.
+            let goes = (0..500).any(|_| {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+                judges().is_empty()
+            });
+            assert!(goes, "{mechanism:?}");
+            let filters = tc("filter show dev host ingress");
+            assert!(!filters.contains("enforcer"), "{filters}");
+        });
+    }
+}
+
+/// What `tc`, of iproute2, says.
+fn tc(arguments: &str) -> String {
+    let output = std::process::Command::new("tc").args(arguments.split(' ')).output();
+    let output = output.expect("tc, of iproute2");
+    assert!(output.status.success(), "tc {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
