@@ -156,7 +156,7 @@ fn connections_are_asked_for_of_those_whose_packets_begin_to_be_judged() {
         kernel.attach(&[curl.clone(), job.clone()], &inbound).unwrap();
         assert_eq!(asked(), [below(&curl), below(&job)]);
         assert!(kernel.place(&layout(curl.0), &inbound).unwrap().is_empty());
-        assert_eq!(asked(), [own.clone()]);
+        assert_eq!(asked(), std::slice::from_ref(&own));
         fs::remove_file(kernel.pins().interface(INDEX).join("enforcer_tc_in")).unwrap();
         let found = kernel.check_order(&inbound).unwrap();
         assert_eq!((found.len(), &found[0].trouble, &found[0].fault), (1, &Trouble::Missing, &None));
