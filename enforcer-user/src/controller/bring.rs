@@ -36,6 +36,8 @@ impl<D: Dataplane> Controller<D> {
         self.apply(registry)?;
         if self.refused.is_empty() {
             self.is_uncertain = false;
+            // Nor does anybody know of the interfaces.
+            self.placed = None;
             return Ok(());
         }
         // A compiler that refused its first update knows nothing of the maps any more.

@@ -17,7 +17,7 @@ impl<D: Dataplane> Controller<D> {
     /// as it was brought into the kernel last is left alone.
     pub(super) fn place(&mut self, registry: &Arc<Registry>) -> Result<()> {
         let layout = layout(&self.network);
-        let is_sound = !self.is_uncertain && self.unplaced.is_empty() && !self.order.has_gap();
+        let is_sound = self.unplaced.is_empty() && !self.order.has_gap();
         if !is_sound || self.placed.as_ref() != Some(&layout) {
             self.place_anew(layout)?;
         }

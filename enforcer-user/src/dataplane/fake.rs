@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::{Result, bail, ensure};
-use enforcer_common::config::ConfigKey;
+use enforcer_common::config::{ConfigKey, pack_levels};
 use enforcer_common::id::RuleId;
 use enforcer_common::key::CgroupId;
 use enforcer_common::mode::Switch;
@@ -75,6 +75,7 @@ impl Dataplane for Fake {
     }
 
     fn configure(&mut self, settings: &NodeSettings) -> Result<()> {
+        ensure!(pack_levels(&settings.levels).is_some(), "too many depths");
         self.settings = Some(settings.clone());
         let stored = self.config[ConfigKey::EnforcementFlag.index() as usize];
         for (key, value) in switch::writes(stored, settings.enforcement) {

@@ -25,10 +25,12 @@ fn maps_that_fail_while_coverage_is_written_are_read_back_with_the_next_update()
     controller.dataplane.fail_after = Some(0);
     tell(&mut controller, Event::Roster(roster(&["curl"]), veth));
     assert_eq!(controller.dataplane.fail_after, None, "it did fail");
+    let placements = controller.dataplane.placements;
     assert!(!status(&applied).ready && !controller.dataplane.image.workloads[&CURL].is_covered());
     tell(&mut controller, Event::Tick);
     assert!(status(&applied).ready, "{:?}", status(&applied).not_ready);
     assert!(controller.dataplane.image.workloads[&CURL].is_covered());
+    assert_eq!(controller.dataplane.placements, placements + 1, "and the interfaces are placed again");
     assert!(controller.explain("curl", "192.0.2.1:80").unwrap().warnings.is_empty());
 }
 
@@ -116,6 +118,20 @@ fn one_cgroup_that_cannot_be_attached_keeps_no_interface_of_another_open() {
     controller.dataplane.unattachable.clear();
     tell(&mut controller, Event::Tick);
     assert!(status(&applied).ready && status(&applied).attached.len() == 2);
+}
+
+#[test]
+fn cgroups_at_too_many_depths_keep_no_interface_open() {
+    let (mut controller, applied) = started(POLICY, Limits::default());
+    let names: Vec<String> = (1..=9).map(|level| format!("at-depth-{level}")).collect();
+    let mut many = roster(&names.iter().map(String::as_str).chain(["curl"]).collect::<Vec<_>>());
+    for (level, identified) in (1..).zip(&mut many.workloads) {
+        identified.cgroup.as_mut().unwrap().level = level;
+    }
+    tell(&mut controller, Event::Roster(many, network(&[interface(7, "veth1")], &[])));
+    let told = status(&applied);
+    assert!(told.not_ready.iter().any(|reason| reason.contains("too many depths")), "{:?}", told.not_ready);
+    assert_eq!((told.attached.len(), controller.dataplane.layout.interfaces.len()), (10, 1));
 }
 
 #[test]
