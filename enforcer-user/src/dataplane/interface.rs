@@ -5,6 +5,7 @@
 
 mod clsact;
 mod order;
+mod presence;
 mod tcx;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use crate::dataplane::pin::{Pins, directories, entries};
 use crate::dataplane::sys::{self, PinnedObject};
 
 pub use order::{Order, order, restore_order};
+pub use presence::is_gone;
 
 /// An interface that gets programs.
 #[derive(Clone, PartialEq, Eq, Debug)]

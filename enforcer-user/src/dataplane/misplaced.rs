@@ -1,17 +1,11 @@
 //! Programs of interfaces that are not where they belong any more: found, and put right.
 
-use std::io;
-
 use anyhow::Result;
-use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
-use netlink_sys::protocols::NETLINK_ROUTE;
 
 use crate::dataplane::interface::{self, Order, Target};
 use crate::dataplane::load::Programs;
 use crate::dataplane::pin::Pins;
 use crate::dataplane::probe::attached::program_names;
-use crate::netlink;
 
 /// An interface where ours did not come first.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,7 +40,7 @@ pub(super) fn put_right(
 ) -> Option<Misplaced> {
     let (trouble, done) = match interface::order(pins, target) {
         Ok(Order::First) => return None,
-        _ if is_gone(target.index) => return None,
+        _ if interface::is_gone(target.index) => return None,
         Ok(Order::Behind(ids)) => {
             (Trouble::Behind(named(ids)), interface::restore_order(pins, target, programs))
         }
@@ -54,20 +48,10 @@ pub(super) fn put_right(
         Err(error) => (Trouble::Unknown, Err(error)),
     };
     let fault = done.err().map(|error| format!("{error:#}"));
-    if fault.is_some() && is_gone(target.index) {
+    if fault.is_some() && interface::is_gone(target.index) {
         return None;
     }
     Some(Misplaced { index: target.index, name: target.name.clone(), trouble, fault })
-}
-
-/// Whether our network namespace has no interface of this number. What cannot be told is none that has gone.
-fn is_gone(index: u32) -> bool {
-    let mut request = LinkMessage::default();
-    request.header.index = index;
-    request.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
-    let asked: io::Result<Vec<RouteNetlinkMessage>> =
-        netlink::ask(NETLINK_ROUTE, RouteNetlinkMessage::GetLink(request));
-    matches!(asked, Err(error) if error.raw_os_error() == Some(libc::ENODEV))
 }
 
 /// What the programs are called, each once; an empty name for one that has gone.

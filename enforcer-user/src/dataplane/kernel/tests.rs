@@ -4,6 +4,7 @@ mod flows;
 
 use std::cell::RefCell;
 use std::fs;
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
 
 use enforcer_common::names::map;
@@ -141,6 +142,13 @@ fn placed(pin_dir: &Path, curl: &(CgroupId, PathBuf)) -> Kernel {
     kernel
 }
 
+/// Takes the judge off an interface, as somebody might.
+fn take_off(kernel: &Kernel, index: u32) {
+    let pin = kernel.pins().interface(index).join("enforcer_tc_in");
+    sys::link_detach(sys::get(&pin).unwrap().as_fd()).unwrap();
+    fs::remove_file(pin).unwrap();
+}
+
 #[test]
 fn connections_are_asked_for_of_those_whose_packets_begin_to_be_judged() {
     on_stage(|pin_dir, [curl, job]| {
@@ -157,7 +165,7 @@ fn connections_are_asked_for_of_those_whose_packets_begin_to_be_judged() {
         assert_eq!(asked(), [below(&curl), below(&job)]);
         assert!(kernel.place(&layout(curl.0), &inbound).unwrap().is_empty());
         assert_eq!(asked(), std::slice::from_ref(&own));
-        fs::remove_file(kernel.pins().interface(INDEX).join("enforcer_tc_in")).unwrap();
+        take_off(&kernel, INDEX);
         let found = kernel.check_order(&inbound).unwrap();
         assert_eq!((found.len(), &found[0].trouble, &found[0].fault), (1, &Trouble::Missing, &None));
         assert_eq!(asked(), [own]);
@@ -174,9 +182,9 @@ fn an_interface_that_cannot_be_looked_at_hides_nothing_of_another() {
         both.interfaces.insert(80, other);
         assert!(kernel.place(&both, &|_| Vec::new()).unwrap().is_empty());
         let unreadable = kernel.pins().interface(INDEX).join("enforcer_tc_in");
-        fs::remove_file(&unreadable).unwrap();
+        take_off(&kernel, INDEX);
         fs::create_dir(&unreadable).unwrap();
-        fs::remove_file(kernel.pins().interface(80).join("enforcer_tc_in")).unwrap();
+        take_off(&kernel, 80);
         let found = kernel.check_order(&|_| Vec::new()).unwrap();
         let told: Vec<_> =
             found.iter().map(|found| (&*found.name, &found.trouble, found.fault.is_some())).collect();
@@ -220,9 +228,7 @@ fn a_detach_while_programs_are_put_back_leaves_none() {
             kernel.attach(std::slice::from_ref(&curl), &|_| Vec::new()).unwrap();
             assert!(kernel.place(&layout(curl.0), &|_| Vec::new()).unwrap().is_empty());
             match mechanism {
-                Mechanism::Tcx => {
-                    fs::remove_file(kernel.pins().interface(INDEX).join("enforcer_tc_in")).unwrap();
-                }
+                Mechanism::Tcx => take_off(&kernel, INDEX),
                 Mechanism::Clsact => drop(tc("filter del dev host ingress")),
             }
             let detaches = |_: Whose<'_>| {

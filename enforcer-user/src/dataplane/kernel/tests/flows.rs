@@ -1,7 +1,6 @@
 //! What began before there were programs, in the tables of flows.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::AsFd as _;
 
 use enforcer_common::addr::Protocol;
 use enforcer_common::limits::{LRU_SPARE_PER_CPU, MOST_FLOWS};
