@@ -36,6 +36,13 @@ pub const REPLIES_PER_SOCKET: usize = 16;
 pub const FLOWS: u32 = 4_096;
 /// Own addresses of one workload that are found: it may give itself any number.
 pub const ADDRESSES_PER_WORKLOAD: usize = 256;
+/// Most flows that the table of a workload is made for when the workload has more connections from others than a table holds, at the
+/// time at which its packets begin to be judged. 104 B each: 26 MiB for such a workload.
+pub const MOST_FLOWS: u32 = 262_144;
+/// Elements that an LRU table has beyond those asked for, for each CPU that there can be: up to so many free ones lie aside for each
+/// (`LOCAL_FREE_TARGET` of `kernel/bpf/bpf_lru_list.c`; fewer since Linux 6.16), and one that finds none evicts what is in use. With 32
+/// CPUs that is all of 4,096. 13 KiB for each CPU and workload.
+pub const LRU_SPARE_PER_CPU: u32 = 128;
 /// Own addresses of all workloads. 48 + 24 + 8 = 80 B each: 1.3 MiB when full.
 pub const ADDRESSES: u32 = 16_384;
 /// Interfaces of workloads, and as many network namespaces. 48 + 8 + 24 = 80 B each: 640 KiB when full.

@@ -5,6 +5,7 @@
 
 mod answer;
 mod blind;
+mod bring;
 mod coverage;
 mod event;
 mod hosts;
@@ -13,6 +14,7 @@ mod place;
 mod publish;
 mod pulse;
 mod report;
+mod retry;
 mod rules;
 mod switch;
 mod unseen;
@@ -22,19 +24,18 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use enforcer_common::key::CgroupId;
 use enforcer_common::mode::Switch;
+use enforcer_core::policy::Settings;
 use enforcer_core::policy::compile::Compiler;
-use enforcer_core::policy::image::{Image, MapOp};
-use enforcer_core::policy::{Settings, WorkloadSpec};
 use enforcer_core::problem::Problem;
-use enforcer_core::registry::{Registry, build};
+use enforcer_core::registry::Registry;
 use tokio::sync::{mpsc, watch};
 
 use crate::config::Config;
-use crate::dataplane::{Dataplane, NodeSettings};
-use crate::identity::{Identified, Roster};
+use crate::dataplane::{Dataplane, Layout, NodeSettings};
+use crate::identity::Roster;
 use crate::network::Network;
 use crate::sources::Snapshot;
 use crate::status::canary::CanaryStatus;
@@ -63,12 +64,16 @@ pub struct Controller<D> {
     started: Instant,
     pulse: Pulse,
     sources: BTreeMap<usize, SourceState>,
+    /// The registry of the sources as they are now, once it was built. Its problems are in `problems`.
+    built: Option<Arc<Registry>>,
     roster: Roster,
     network: Network,
     /// Why neither is known as it is now.
     blind: Option<String>,
     /// The workloads whose packets are judged on the host's side of their interfaces.
     covered: BTreeSet<CgroupId>,
+    /// Where the workloads are, as it was brought into the kernel last; nothing when that failed.
+    placed: Option<Layout>,
     /// Interfaces that cannot have programs, and why.
     unplaced: BTreeMap<u32, String>,
     /// Where our programs are among those of the interfaces.
@@ -86,6 +91,10 @@ pub struct Controller<D> {
     refused: Vec<Problem>,
     /// Why the maps may not hold what they should.
     fault: Option<String>,
+    /// Operations have failed half way: the maps are between two states until they are read back.
+    is_uncertain: bool,
+    /// When what failed is tried again.
+    retry: retry::Retry,
     /// Somebody has taken the programs off: this agent enforces nothing any more, and does not put them back.
     lifted: bool,
     /// The node's switch as it was seen last: `enforcer mode` turns it without asking us.
@@ -121,6 +130,7 @@ impl<D: Dataplane> Controller<D> {
             network,
             blind: None,
             covered: BTreeSet::new(),
+            placed: None,
             unplaced: BTreeMap::new(),
             order: order::Orders::new(now),
             unseen: unseen::Unseen::default(),
@@ -131,10 +141,13 @@ impl<D: Dataplane> Controller<D> {
             compiler,
             started: now,
             pulse: Pulse::new(now),
+            built: None,
             sources: snapshots.into_iter().map(|snapshot| (snapshot.index, source(snapshot))).collect(),
             problems: Vec::new(),
             refused: Vec::new(),
             fault: None,
+            is_uncertain: false,
+            retry: retry::Retry::default(),
             lifted: false,
             revision: 0,
             updates: Updates::default(),
@@ -143,8 +156,7 @@ impl<D: Dataplane> Controller<D> {
             publish,
             suggesting: None,
         };
-        let (registry, problems) = controller.build();
-        controller.problems = problems;
+        let registry = controller.build();
         controller.apply(&registry)?;
         if let Some(problem) = controller.refused.first() {
             bail!(
@@ -153,7 +165,9 @@ impl<D: Dataplane> Controller<D> {
                 problem.hint
             );
         }
-        controller.switch_on(&registry)?;
+        controller.configure()?;
+        controller.attach()?;
+        controller.place(&registry)?;
         controller.look_at_switch()?;
         controller.updates.count(now.elapsed(), Outcome::Applied);
         controller.publish();
@@ -195,6 +209,8 @@ impl<D: Dataplane> Controller<D> {
                 let last = self.sources.get(&snapshot.index).map_or(0, |state| state.revision);
                 let state = SourceState { revision: last + 1, since: Instant::now(), snapshot };
                 self.sources.insert(state.snapshot.index, state);
+                self.built = None;
+                self.retry = retry::Retry::default();
                 true
             }
             Event::Question(Question::Explain { workload, destination, reply }) => {
@@ -209,6 +225,7 @@ impl<D: Dataplane> Controller<D> {
             Event::Roster(roster, network) => {
                 self.roster = roster;
                 self.network = network;
+                self.retry = retry::Retry::default();
                 true
             }
             Event::Blind(why) => {
@@ -248,7 +265,7 @@ impl<D: Dataplane> Controller<D> {
         }
         let ops = self.compiler.reap(self.started.elapsed());
         self.rules.follow(&ops, |_| None);
-        let result = self.dataplane.apply(&ops).and_then(|()| self.look_at_switch());
+        let result = self.write(&ops).and_then(|()| self.look_at_switch());
         if let Err(error) = &result {
             self.fault = Some(format!("{error:#}"));
             self.report.fault(self.fault.as_deref());
@@ -259,27 +276,22 @@ impl<D: Dataplane> Controller<D> {
             self.publish();
         }
         // What failed is tried again; what did not fit, when there is more room.
-        self.fault.is_some() || self.order.has_gap() || !self.refused.is_empty() && !ops.is_empty()
+        let is_failing = self.fault.is_some() || !self.unplaced.is_empty() || self.order.has_gap();
+        self.retry.tick(is_failing) || !self.refused.is_empty() && !ops.is_empty()
     }
 
-    /// Brings registry and workloads into the kernel and publishes. What fails is tried again at the next tick; until then the
-    /// agent is not ready.
+    /// Brings registry and workloads into the kernel and publishes. What fails is tried again at one of the next ticks; until then
+    /// the agent is not ready.
     fn update(&mut self) {
         if self.lifted {
             return;
         }
         let begun = Instant::now();
-        let (registry, problems) = self.build();
-        self.problems = problems;
-        let result = self.apply(&registry).or_else(|error| {
-            // While it lasts it is said once, as the fault.
-            if self.fault.is_none() {
-                let error = format!("{error:#}");
-                tracing::warn!(error, "cannot apply the registry; trying again over what the maps hold");
-            }
-            self.start_over(&registry)
-        });
-        let result = result.and_then(|()| self.switch_on(&registry)).and_then(|()| self.look_at_switch());
+        let registry = self.build();
+        // What cannot be relied on any more is not, before anything else changes.
+        self.covered = self.still_covered();
+        let result = self.bring(&registry).and_then(|()| self.switch_on(&registry));
+        let result = result.and_then(|()| self.look_at_switch());
         self.fault = result.err().map(|error| format!("{error:#}"));
         let outcome = match self.fault {
             Some(_) => Outcome::Failed,
@@ -291,74 +303,17 @@ impl<D: Dataplane> Controller<D> {
         self.publish();
     }
 
-    /// The maps are between two states: start over from what they hold.
-    fn start_over(&mut self, registry: &Arc<Registry>) -> Result<()> {
-        let left = self.dataplane.read()?;
-        self.compiler = self.adopt(left.clone());
-        self.apply(registry)?;
-        if self.refused.is_empty() {
-            return Ok(());
-        }
-        // A compiler that refused its first update knows nothing of the maps any more.
-        self.compiler = self.adopt(left);
-        bail!("the registry does not fit beside what the maps hold")
-    }
-
-    fn adopt(&self, left: Image) -> Compiler {
-        Compiler::adopting(settings(&self.config), self.config.limits, left)
-    }
-
-    /// The registry of all sources.
-    fn build(&self) -> (Arc<Registry>, Vec<Problem>) {
-        let objects: Vec<_> =
-            self.sources.values().flat_map(|state| &state.snapshot.objects).cloned().collect();
-        let (registry, mut problems) = build(&objects, &self.config.registry.build_options());
-        let of_sources = self.sources.values().flat_map(|state| state.snapshot.problems.clone());
-        problems.splice(0..0, of_sources);
-        (Arc::new(registry), problems)
-    }
-
-    fn apply(&mut self, registry: &Arc<Registry>) -> Result<()> {
-        let specs = self.specs();
-        let begun = Instant::now();
-        match self.compiler.update(registry, &specs, self.started.elapsed()) {
-            Ok(stages) => {
-                let operations: usize = stages.iter().map(Vec::len).sum();
-                for stage in &stages {
-                    self.rules.follow(stage, |rule| self.compiler.rule(rule));
-                    self.dataplane.apply(stage)?;
-                }
-                let narrows = |op: &MapOp| matches!(op, MapOp::Narrow(_));
-                self.narrowings += u64::from(stages.iter().flatten().any(narrows));
-                self.refused.clear();
-                if operations > 0 || self.revision == 0 {
-                    self.revision += 1;
-                    tracing::info!(
-                        revision = self.revision,
-                        services = registry.services.len(),
-                        operations,
-                        problems = self.problems.len(),
-                        milliseconds = begun.elapsed().as_millis(),
-                        "registry in force"
-                    );
-                }
-            }
-            Err(problems) => self.refused = problems,
-        }
+    /// Writes the node's settings and attaches, each for itself: what fails of one keeps nothing else open. After the maps are filled,
+    /// so that nothing is denied for want of them.
+    fn switch_on(&mut self, registry: &Arc<Registry>) -> Result<()> {
+        let done = [self.configure(), self.attach(), self.place(registry)];
+        let errors = done.into_iter().filter_map(Result::err).map(|error| format!("{error:#}"));
+        let errors: Vec<String> = errors.collect();
+        ensure!(errors.is_empty(), "{}", errors.join("; "));
         Ok(())
     }
 
-    /// The workloads and their mesh proxies, as the compiler takes them.
-    fn specs(&self) -> Vec<WorkloadSpec> {
-        let specs = |identified: &Identified| {
-            let covered = identified.cgroup.as_ref().is_some_and(|cgroup| self.covered.contains(&cgroup.id));
-            [identified.spec(covered), identified.proxy_spec(covered)]
-        };
-        self.roster.workloads.iter().flat_map(specs).flatten().collect()
-    }
-
-    /// Writes the node's settings and attaches: after the maps are filled, so that nothing is denied for want of them.
-    fn switch_on(&mut self, registry: &Arc<Registry>) -> Result<()> {
+    fn configure(&mut self) -> Result<()> {
         self.dataplane.configure(&NodeSettings {
             enforcement: self.config.enforcement,
             unknown_workload_allowed: self.config.unknown_workload_allowed,
@@ -366,18 +321,20 @@ impl<D: Dataplane> Controller<D> {
             levels: self.roster.levels(),
             event_rate: self.config.event_rate,
             endpoint_grace: self.config.endpoint_grace.as_secs(),
-        })?;
+        })
+    }
+
+    fn attach(&mut self) -> Result<()> {
         let targets = self.roster.attach.iter().map(|cgroup| (cgroup.id, cgroup.path.clone()));
         let targets: Vec<_> = targets.collect();
         let Self { dataplane, roster, network, census, .. } = self;
-        let inbound = |of| census(roster, network, of);
         // At the start also to nothing: what was attached for others before ends then.
         let is_start = self.publish.borrow().at.is_none();
         if is_start || dataplane.attached() != targets {
-            dataplane.attach(&targets, &inbound)?;
+            dataplane.attach(&targets, &|of| census(roster, network, of))?;
             tracing::info!(cgroups = targets.len(), "programs attached");
         }
-        self.place(registry)
+        Ok(())
     }
 }
 

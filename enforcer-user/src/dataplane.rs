@@ -30,7 +30,7 @@ mod sys;
 pub mod tables;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use enforcer_common::id::RuleId;
@@ -43,8 +43,17 @@ pub use kernel::Kernel;
 pub use misplaced::{Misplaced, Trouble};
 pub use places::{InboundFlow, Layout, Placed};
 
-/// Tells which connections others have made to one workload, or to all of them.
-pub type Inbound<'a> = dyn Fn(Option<CgroupId>) -> Vec<InboundFlow> + 'a;
+/// Whose connections are asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Whose<'a> {
+    /// Those of this workload.
+    Workload(CgroupId),
+    /// Those of all workloads at this cgroup or below it.
+    Below(&'a Path),
+}
+
+/// Tells which connections others have made to workloads.
+pub type Inbound<'a> = dyn Fn(Whose<'_>) -> Vec<InboundFlow> + 'a;
 
 /// What the controller drives: the kernel, or maps in memory.
 pub trait Dataplane: Send + Sync {
@@ -63,15 +72,16 @@ pub trait Dataplane: Send + Sync {
     /// The switch, as it was turned last.
     fn switch(&self) -> Result<Switch>;
 
-    /// Attaches to these cgroups and to no others. `inbound` tells which connections exist already, when what comes in is recorded
+    /// Attaches to these cgroups and to no others; on an error to all that it can. `inbound` tells which connections exist already, when what comes in is recorded
     /// and before what goes out is judged.
     fn attach(&mut self, cgroups: &[(CgroupId, PathBuf)], inbound: &Inbound<'_>) -> Result<()>;
 
     /// Attaches to these interfaces and to no others, and lets the programs know whose they are. Those that could not be are told;
-    /// they are tried again the next time.
+    /// they are tried again the next time. What older versions have attached goes at the end of the first time.
     fn place(&mut self, layout: &Layout, inbound: &Inbound<'_>) -> Result<BTreeMap<u32, String>>;
 
-    /// Looks whether ours come before all other programs of the interfaces, and puts right what does not. Returns what did not.
+    /// Looks whether ours come before all other programs of the interfaces, and puts right what does not. Returns what did not, and
+    /// what could not be looked at.
     fn check_order(&mut self, inbound: &Inbound<'_>) -> Result<Vec<Misplaced>>;
 
     /// Whether within a minute a connection has reached `workload` by the interface that it knows as number `inside`, without passing the

@@ -37,6 +37,8 @@ pub type Stages = Vec<Vec<MapOp>>;
 /// What an update cost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Cost {
+    /// Services looked at.
+    pub services: usize,
     /// Offers made or taken back.
     pub offers: usize,
     /// Cells of the image worked out.

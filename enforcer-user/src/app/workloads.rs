@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Error, Result};
-use enforcer_common::key::CgroupId;
 use tokio::sync::{mpsc, watch};
 
 use crate::app::TICK;
 use crate::census::{self, Subject};
 use crate::config::StaticWorkload;
 use crate::controller::Event;
-use crate::dataplane::InboundFlow;
+use crate::dataplane::{InboundFlow, Whose};
 use crate::identity::{Cgroup, Roster};
 use crate::links;
 use crate::network::{Network, Wanted};
@@ -102,8 +101,8 @@ impl Sight {
     }
 }
 
-/// Which connections others have made to the workloads, or to one of them.
-pub(super) fn census(roster: &Roster, network: &Network, of: Option<CgroupId>) -> Vec<InboundFlow> {
+/// Which connections others have made to workloads.
+pub(super) fn census(roster: &Roster, network: &Network, whose: Whose<'_>) -> Vec<InboundFlow> {
     let flow = |inbound: census::Inbound| InboundFlow {
         workload: inbound.workload,
         protocol: inbound.protocol,
@@ -112,8 +111,15 @@ pub(super) fn census(roster: &Roster, network: &Network, of: Option<CgroupId>) -
         local_port: inbound.local_port,
     };
     let mut subjects = subjects(roster, network);
-    subjects.retain(|subject| of.is_none_or(|workload| subject.cgroup == workload));
+    subjects.retain(|subject| is_asked_for(subject, whose));
     census::inbound(&subjects).into_iter().map(flow).collect()
+}
+
+fn is_asked_for(subject: &Subject, whose: Whose<'_>) -> bool {
+    match whose {
+        Whose::Workload(workload) => subject.cgroup == workload,
+        Whose::Below(path) => subject.path.starts_with(path),
+    }
 }
 
 /// The workloads whose connections can be looked at.
@@ -130,6 +136,7 @@ pub(super) fn subjects(roster: &Roster, network: &Network) -> Vec<Subject> {
 #[cfg(test)]
 mod tests {
     use anyhow::anyhow;
+    use enforcer_common::key::CgroupId;
 
     use super::*;
 
@@ -145,5 +152,18 @@ mod tests {
         let lost = "cannot look at the network: Too many open files";
         let looks = [None, Some(&error), Some(&error), None, None, Some(&error)].map(&mut told);
         assert_eq!(looks, ["nothing", lost, "nothing", "seen", "nothing", lost]);
+    }
+
+    #[test]
+    fn a_cgroup_has_the_workloads_at_it_and_below_it() {
+        let subject =
+            |id, path: &str| Subject { cgroup: CgroupId::new(id), path: path.into(), network: None };
+        let subjects = [subject(1, "/c/web"), subject(2, "/c/web/one"), subject(3, "/c/web-two")];
+        let asked_for = |whose| -> Vec<u64> {
+            let asked_for = subjects.iter().filter(|subject| is_asked_for(subject, whose));
+            asked_for.map(|subject| subject.cgroup.get()).collect()
+        };
+        assert_eq!(asked_for(Whose::Below("/c/web".as_ref())), [1, 2]);
+        assert_eq!(asked_for(Whose::Workload(CgroupId::new(3))), [3]);
     }
 }

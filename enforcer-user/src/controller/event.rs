@@ -1,13 +1,12 @@
 //! What the controller is told and asked.
 
 use anyhow::Result;
-use enforcer_common::key::CgroupId;
 use enforcer_core::flow::Denied;
 use enforcer_core::policy::explain::Explanation;
 use enforcer_core::suggest::Suggestions;
 use tokio::sync::oneshot;
 
-use crate::dataplane::InboundFlow;
+use crate::dataplane::{InboundFlow, Whose};
 use crate::identity::Roster;
 use crate::network::Network;
 use crate::sources::Snapshot;
@@ -17,8 +16,8 @@ use crate::status::terminated::LastTermination;
 /// Events waiting for the controller; senders wait when it is full.
 pub const QUEUE: usize = 64;
 
-/// Tells which connections others have made to the workloads, or to one of them.
-pub type Census = Box<dyn Fn(&Roster, &Network, Option<CgroupId>) -> Vec<InboundFlow> + Send + Sync>;
+/// Tells which connections others have made to workloads.
+pub type Census = Box<dyn Fn(&Roster, &Network, Whose<'_>) -> Vec<InboundFlow> + Send + Sync>;
 
 /// A question to the controller, answered between two updates.
 #[derive(Debug)]

@@ -41,11 +41,17 @@ impl Orders {
         self.unmended.values().any(|misplaced| misplaced.trouble == Trouble::Missing)
     }
 
+    /// Whether this one has none.
+    pub(super) fn is_gap(&self, index: u32) -> bool {
+        self.unmended.get(&index).is_some_and(|misplaced| misplaced.trouble == Trouble::Missing)
+    }
+
     /// As the status says it of one interface.
     pub(super) fn of(&self, index: u32) -> (&'static str, Vec<ProgramStatus>) {
         match self.unmended.get(&index).map(|misplaced| &misplaced.trouble) {
             None => ("first", Vec::new()),
             Some(Trouble::Missing) => ("missing", Vec::new()),
+            Some(Trouble::Unknown) => ("unknown", Vec::new()),
             Some(Trouble::Behind(programs)) => {
                 let program = |(id, name): &(u32, String)| ProgramStatus { id: *id, name: name.clone() };
                 ("behind", programs.iter().map(program).collect())
@@ -67,6 +73,9 @@ impl Orders {
                 Trouble::Missing => {
                     format!("somebody has taken our programs off the interface {name}, and they cannot be put back: {fault}")
                 }
+                Trouble::Unknown => {
+                    format!("nobody can tell whether ours are the first programs of the interface {name}: {fault}")
+                }
             }
         })
     }
@@ -78,7 +87,7 @@ impl Orders {
         for misplaced in found {
             let known = last.get(&misplaced.index) == Some(&misplaced);
             if !known {
-                self.lost += 1;
+                self.lost += u64::from(misplaced.trouble != Trouble::Unknown);
                 log(&misplaced);
                 changed = true;
             }
@@ -129,6 +138,13 @@ fn log(misplaced: &Misplaced) {
         }
         (Trouble::Missing, Some(error)) => {
             tracing::warn!(interface = name, error, "somebody took our programs off an interface");
+        }
+        (Trouble::Unknown, error) => {
+            tracing::warn!(
+                interface = name,
+                error,
+                "cannot tell whether ours are the first programs of an interface"
+            );
         }
     }
 }

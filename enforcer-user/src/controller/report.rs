@@ -87,7 +87,7 @@ impl Report {
     /// Logs that the maps may not hold what they should, when that or the reason is new.
     pub(super) fn fault(&mut self, fault: Option<&str>) {
         if let Some(error) = fault.filter(|_| self.fault.as_deref() != fault) {
-            tracing::error!(error, "cannot bring the registry into the kernel; trying again every second");
+            tracing::error!(error, "cannot bring the registry into the kernel; it will be tried again");
         }
         self.fault = fault.map(str::to_owned);
     }

@@ -1,6 +1,7 @@
 //! The controller's stories, on maps in memory.
 
 mod coverage;
+mod failing;
 
 use std::path::PathBuf;
 
@@ -22,7 +23,7 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::config::{PolicyConfig, RegistryConfig, RegistrySource, StaticWorkload};
 use crate::dataplane::fake::Fake;
-use crate::identity::Cgroup;
+use crate::identity::{Cgroup, Identified};
 
 fn entry(name: &str, address: &str) -> String {
     format!(

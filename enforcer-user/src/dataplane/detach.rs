@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use enforcer_common::names::map;
 
 use crate::dataplane::attach::JUDGES_PACKETS;
 use crate::dataplane::interface;
-use crate::dataplane::pin::{directories, entries, is_abi};
+use crate::dataplane::pin::{Pins, directories, entries, is_abi};
 
 /// What was taken off.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -20,7 +21,8 @@ pub struct DetachReport {
     pub pins: Vec<PathBuf>,
 }
 
-/// Removes the pins of every ABI below `pin_dir`, links first: when a map goes, no program looks at it any more.
+/// Removes the pins of every ABI below `pin_dir`, links first: when a map goes, no program looks at it any more; but
+/// before all what tells a living agent.
 pub fn detach(pin_dir: &Path) -> Result<DetachReport> {
     let mut report = DetachReport::default();
     for abi in directories(pin_dir)?.into_iter().filter(|path| is_abi(path)) {
@@ -29,8 +31,23 @@ pub fn detach(pin_dir: &Path) -> Result<DetachReport> {
     Ok(report)
 }
 
+/// The pin that goes first, by which a living agent sees that it is not to put anything back. Nothing is lost with this map: a start
+/// over what is left of the others makes it again.
+const FIRST: &str = map::LOOKUPS;
+
+/// Whether nobody has begun to take everything off.
+pub(super) fn is_in_force(pins: &Pins) -> bool {
+    pins.map(FIRST).exists()
+}
+
 /// Removes the pins of one ABI.
 pub(super) fn detach_abi(abi: &Path, report: &mut DetachReport) -> Result<()> {
+    let first = abi.join("maps").join(FIRST);
+    if first.exists() {
+        fs::remove_file(&first).with_context(|| format!("cannot remove {}", first.display()))?;
+        report.maps += 1;
+        report.pins.push(first);
+    }
     for directory in directories(&abi.join("interfaces"))? {
         let pins = interface::take_off(&directory)?;
         report.links += pins.len();

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
-use enforcer_common::config::ConfigKey;
+use anyhow::{Result, bail, ensure};
+use enforcer_common::config::{ConfigKey, pack_levels};
 use enforcer_common::id::RuleId;
 use enforcer_common::key::CgroupId;
 use enforcer_common::mode::Switch;
@@ -30,10 +30,16 @@ pub struct Fake {
     pub layout: Layout,
     /// Interfaces that cannot have programs, and why.
     pub unplaceable: BTreeMap<u32, String>,
+    /// What the maps held of the workloads when the interfaces were placed last.
+    pub workloads_at_place: BTreeMap<CgroupId, Workload>,
+    /// How often interfaces were placed.
+    pub placements: usize,
     /// What the next look at the order of programs finds.
     pub misplaced: Vec<Misplaced>,
     /// Interfaces by which connections reach workloads unseen, as the workloads know them.
     pub unseen: BTreeSet<(CgroupId, u32)>,
+    /// Cgroups that no programs can be attached to.
+    pub unattachable: BTreeSet<CgroupId>,
     attached: Vec<(CgroupId, PathBuf)>,
 }
 
@@ -61,6 +67,8 @@ impl Dataplane for Fake {
 
     fn place(&mut self, layout: &Layout, _: &Inbound<'_>) -> Result<BTreeMap<u32, String>> {
         self.layout = layout.clone();
+        self.workloads_at_place = self.image.workloads.clone();
+        self.placements += 1;
         Ok(self.unplaceable.clone())
     }
 
@@ -73,6 +81,7 @@ impl Dataplane for Fake {
     }
 
     fn configure(&mut self, settings: &NodeSettings) -> Result<()> {
+        ensure!(pack_levels(&settings.levels).is_some(), "too many depths");
         self.settings = Some(settings.clone());
         let stored = self.config[ConfigKey::EnforcementFlag.index() as usize];
         for (key, value) in switch::writes(stored, settings.enforcement) {
@@ -86,7 +95,11 @@ impl Dataplane for Fake {
     }
 
     fn attach(&mut self, cgroups: &[(CgroupId, PathBuf)], _: &Inbound<'_>) -> Result<()> {
-        self.attached = cgroups.to_vec();
+        let (failed, attached) =
+            cgroups.iter().cloned().partition(|(cgroup, _)| self.unattachable.contains(cgroup));
+        let failed: Vec<_> = failed;
+        self.attached = attached;
+        ensure!(failed.is_empty(), "cannot attach to {failed:?}");
         Ok(())
     }
 

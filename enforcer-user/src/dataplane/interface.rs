@@ -5,6 +5,7 @@
 
 mod clsact;
 mod order;
+mod presence;
 mod tcx;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use crate::dataplane::pin::{Pins, directories, entries};
 use crate::dataplane::sys::{self, PinnedObject};
 
 pub use order::{Order, order, restore_order};
+pub use presence::is_gone;
 
 /// An interface that gets programs.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,43 +47,19 @@ pub fn attach(
     programs: &mut Programs,
     between: &mut dyn FnMut() -> Result<()>,
 ) -> Result<()> {
-    attach_by(Mechanism::of_kernel()?, pins, target, programs, between)
-}
-
-/// What keeps a program on an interface.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Mechanism {
-    Tcx,
-    Clsact,
-}
-
-impl Mechanism {
-    fn of_kernel() -> Result<Self> {
-        let knows_tcx = tcx::is_known().context("cannot tell whether the kernel has TCX links")?;
-        Ok(if knows_tcx { Self::Tcx } else { Self::Clsact })
-    }
-}
-
-fn attach_by(
-    mechanism: Mechanism,
-    pins: &Pins,
-    target: &Target,
-    programs: &mut Programs,
-    between: &mut dyn FnMut() -> Result<()>,
-) -> Result<()> {
     let directory = pins.interface(target.index);
     fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
     for program in of_side(target.side) {
         let pin = directory.join(program.name);
         let failed = || format!("cannot attach {} to the interface {}", program.name, target.name);
-        let was_there = match mechanism {
+        let was_there = match programs.mechanism {
             Mechanism::Tcx => tcx::living(&pin, target.index, program).map(|link| link.is_some()),
             Mechanism::Clsact => clsact::is_attached(&pin, target.index, program.direction),
         };
         if !was_there.with_context(failed)? && program.direction == Direction::Ingress {
             between()?;
         }
-        match mechanism {
+        match programs.mechanism {
             Mechanism::Tcx => {
                 let loaded = programs.interface(program)?;
                 tcx::attach(&pin, target.index, program, loaded).with_context(failed)?;
@@ -94,6 +72,23 @@ fn attach_by(
     Ok(())
 }
 
+/// What keeps a program on an interface.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mechanism {
+    /// Links, from kernel 6.6.
+    Tcx,
+    /// Filters of traffic control.
+    Clsact,
+}
+
+impl Mechanism {
+    /// Asks the kernel which it has.
+    pub(super) fn of_kernel() -> Result<Self> {
+        let knows_tcx = tcx::is_known().context("cannot tell whether the kernel has TCX links")?;
+        Ok(if knows_tcx { Self::Tcx } else { Self::Clsact })
+    }
+}
+
 /// Takes the programs off all interfaces but these. Returns the numbers of those that had some.
 pub fn detach_others(pins: &Pins, keep: &[u32]) -> Result<Vec<u32>> {
     let mut others = Vec::new();
@@ -103,7 +98,10 @@ pub fn detach_others(pins: &Pins, keep: &[u32]) -> Result<Vec<u32>> {
             continue;
         }
         take_off(&directory)?;
-        fs::remove_dir(&directory).with_context(|| format!("cannot remove {}", directory.display()))?;
+        match fs::remove_dir(&directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed.with_context(|| format!("cannot remove {}", directory.display()))?,
+        }
         others.extend(index);
     }
     Ok(others)
@@ -113,8 +111,11 @@ pub fn detach_others(pins: &Pins, keep: &[u32]) -> Result<Vec<u32>> {
 pub(super) fn take_off(directory: &Path) -> Result<Vec<PathBuf>> {
     let pins = entries(directory)?;
     for pin in &pins {
-        let taken = take_off_one(pin, index(directory)).and_then(|()| fs::remove_file(pin));
-        taken.with_context(|| format!("cannot take off {}", pin.display()))?;
+        match take_off_one(pin, index(directory)).and_then(|()| fs::remove_file(pin)) {
+            // An agent and `enforcer detach` may do so at the same time.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            taken => taken.with_context(|| format!("cannot take off {}", pin.display()))?,
+        }
     }
     Ok(pins)
 }

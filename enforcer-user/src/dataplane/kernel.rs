@@ -19,7 +19,7 @@ use crate::dataplane::load::{self, Programs};
 use crate::dataplane::maps::Maps;
 use crate::dataplane::misplaced::{self, Misplaced};
 use crate::dataplane::pin::{PinLock, Pins};
-use crate::dataplane::{Dataplane, Inbound, InboundFlow, Layout, NodeSettings, detach, probe, switch};
+use crate::dataplane::{Dataplane, Inbound, InboundFlow, Layout, NodeSettings, Whose, detach, probe, switch};
 
 /// Loaded programs and open maps. Dropping it changes nothing that is in force; one that was never attached takes back
 /// the maps it has made.
@@ -27,11 +27,14 @@ pub struct Kernel {
     pins: Pins,
     programs: Programs,
     maps: Maps,
+    /// The cgroups that have all their links.
     attached: Vec<(CgroupId, PathBuf)>,
-    /// Interfaces that have programs.
-    placed: Vec<Target>,
+    /// Interfaces that have programs, and whose they are.
+    placed: Vec<(Target, Option<CgroupId>)>,
     /// Made its maps, and nothing is attached to them yet.
     fresh: bool,
+    /// What older ABIs have attached may be there still.
+    has_predecessors: bool,
     _lock: PinLock,
 }
 
@@ -53,12 +56,37 @@ impl Kernel {
         if fresh {
             switch::inherit(&pins, &mut maps)?;
         }
-        Ok(Self { pins, programs, maps, attached: Vec::new(), placed: Vec::new(), fresh, _lock: lock })
+        let (attached, placed) = (Vec::new(), Vec::new());
+        Ok(Self { pins, programs, maps, attached, placed, fresh, has_predecessors: true, _lock: lock })
     }
 
     /// Where everything is pinned.
     pub fn pins(&self) -> &Pins {
         &self.pins
+    }
+
+    /// What older ABIs have attached goes last, and only when all of ours is there: until now it enforced beside us. An interface that
+    /// cannot have programs of ours keeps none of theirs either: they would judge by a registry that nobody changes any more.
+    fn replace_predecessors(&mut self) -> Result<()> {
+        if !self.has_predecessors {
+            return Ok(());
+        }
+        for abi in self.pins.other_abis()? {
+            detach::detach_abi(&abi, &mut detach::DetachReport::default())
+                .with_context(|| format!("cannot take off what {} keeps", abi.display()))?;
+        }
+        self.has_predecessors = false;
+        Ok(())
+    }
+
+    /// `enforcer detach` may have been at work meanwhile: what was attached after it had looked goes, too. Nobody would fill its maps.
+    fn give_way(&self) -> Result<()> {
+        if detach::is_in_force(&self.pins) {
+            return Ok(());
+        }
+        interface::detach_others(&self.pins, &[])?;
+        attach::detach_others(&self.pins, &[])?;
+        bail!("`enforcer detach` has taken the programs off")
     }
 }
 
@@ -72,18 +100,33 @@ impl Drop for Kernel {
 
 /// What began before there were programs goes on.
 fn remember(maps: &mut Maps, flows: &[InboundFlow]) -> Result<()> {
-    for flow in flows {
-        if maps.workload(flow.workload) != Ok(None) {
-            maps.flows.remember(flow)?;
+    let mut of_workloads: BTreeMap<CgroupId, Vec<InboundFlow>> = BTreeMap::new();
+    for flow in flows.iter().filter(|flow| maps.workload(flow.workload) != Ok(None)) {
+        of_workloads.entry(flow.workload).or_default().push(*flow);
+    }
+    let mut connections = 0;
+    for (workload, flows) in of_workloads {
+        let remembered = maps.flows.remember(workload, &flows)?;
+        connections += remembered;
+        if remembered < flows.len() {
+            tracing::warn!(
+                cgroup = workload.get(),
+                connections = flows.len(),
+                remembered,
+                "a workload has more inbound connections than its table of flows holds: what it answers on the others is judged as if \
+                 it had begun them; make the tables larger with --map-entries flows=N"
+            );
         }
     }
-    if !flows.is_empty() {
-        tracing::info!(
-            connections = flows.len(),
-            "inbound connections that are older than the programs go on"
-        );
+    if connections > 0 {
+        tracing::info!(connections, "inbound connections that are older than the programs go on");
     }
     Ok(())
+}
+
+/// The same for one workload only: to ask for all of them at each interface would take the square of the workloads.
+fn remember_of(workload: Option<CgroupId>, maps: &mut Maps, inbound: &Inbound<'_>) -> Result<()> {
+    workload.map_or(Ok(()), |workload| remember(maps, &inbound(Whose::Workload(workload))))
 }
 
 impl Dataplane for Kernel {
@@ -117,33 +160,36 @@ impl Dataplane for Kernel {
     }
 
     fn attach(&mut self, cgroups: &[(CgroupId, PathBuf)], inbound: &Inbound<'_>) -> Result<()> {
+        // Maps are not taken back from below links, whatever comes in between.
+        let fresh = std::mem::replace(&mut self.fresh, false);
+        let (mut done, mut errors) = (Vec::new(), Vec::new());
         // Each for itself: one that cannot be attached leaves none of the others open.
-        let mut errors = Vec::new();
         for (cgroup, path) in cgroups {
             let maps = &mut self.maps;
-            let between = &mut || remember(maps, &inbound(None));
-            let attached = attach::attach(&self.pins, *cgroup, path, &self.programs.cgroup, between);
-            errors.extend(attached.err().map(|error| format!("{error:#}")));
-        }
-        let keep: Vec<CgroupId> = cgroups.iter().map(|(cgroup, _)| *cgroup).collect();
-        attach::detach_others(&self.pins, &keep)?;
-        if !errors.is_empty() {
-            if self.fresh {
-                // A first start leaves nothing half done.
-                attach::detach_others(&self.pins, &[])?;
+            let between = &mut || remember(maps, &inbound(Whose::Below(path)));
+            match attach::attach(&self.pins, *cgroup, path, &self.programs.cgroup, between) {
+                Ok(()) => done.push((*cgroup, path.clone())),
+                Err(error) => errors.push(format!("{error:#}")),
             }
-            bail!("{}", errors.join("; "));
         }
-        // What older ABIs have attached goes last, and only when all of ours is there: until now it enforced beside us.
-        for abi in self.pins.other_abis()? {
-            detach::detach_abi(&abi, &mut detach::DetachReport::default())?;
+        self.attached = done;
+        let keep: Vec<CgroupId> = cgroups.iter().map(|(cgroup, _)| *cgroup).collect();
+        let others = attach::detach_others(&self.pins, &keep);
+        errors.extend(others.err().map(|error| format!("{error:#}")));
+        if errors.is_empty() {
+            return self.give_way();
         }
-        self.fresh = false;
-        self.attached = cgroups.to_vec();
-        Ok(())
+        if fresh {
+            // A first start leaves nothing half done.
+            self.attached.clear();
+            attach::detach_others(&self.pins, &[])?;
+            self.fresh = true;
+        }
+        bail!("{}", errors.join("; "))
     }
 
     fn place(&mut self, layout: &Layout, inbound: &Inbound<'_>) -> Result<BTreeMap<u32, String>> {
+        self.fresh = false;
         let maps = &mut self.maps;
         let mut failed = maps.places.add(layout)?;
         let workloads =
@@ -153,27 +199,31 @@ impl Dataplane for Kernel {
         self.placed.clear();
         for (index, name, side) in workloads.chain(uplinks) {
             let target = Target { index, name: name.clone(), side };
-            // A workload's own connections only: to ask for all of them at each interface would take the square of the workloads.
             let workload = layout.interfaces.get(&index).and_then(|placed| placed.workload);
-            let between =
-                &mut || workload.map_or(Ok(()), |workload| remember(maps, &inbound(Some(workload))));
+            let between = &mut || remember_of(workload, maps, inbound);
             keep.push(index);
             match interface::attach(&self.pins, &target, &mut self.programs, between) {
-                Ok(()) => self.placed.push(target),
+                Ok(()) => self.placed.push((target, workload)),
                 Err(error) => drop(failed.insert(index, format!("{error:#}"))),
             }
         }
         maps.places.judged(layout, &failed)?;
         interface::detach_others(&self.pins, &keep)?;
         maps.places.remove(layout)?;
+        self.give_way()?;
+        self.replace_predecessors()?;
         Ok(failed)
     }
 
     fn check_order(&mut self, inbound: &Inbound<'_>) -> Result<Vec<Misplaced>> {
         let Self { pins, programs, maps, placed, .. } = self;
-        let between = &mut || remember(maps, &inbound(None));
-        let looked = placed.iter().map(|target| misplaced::put_right(pins, target, programs, between));
-        Ok(looked.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+        let looked = placed.iter().filter_map(|(target, workload)| {
+            let between = &mut || remember_of(*workload, maps, inbound);
+            misplaced::put_right(pins, target, programs, between)
+        });
+        let found = looked.collect();
+        self.give_way()?;
+        Ok(found)
     }
 
     fn has_unseen(&self, workload: CgroupId, inside: u32) -> Result<bool> {
@@ -182,7 +232,7 @@ impl Dataplane for Kernel {
 
     fn is_intact(&self) -> bool {
         let links = |cgroup: &CgroupId| self.pins.links(*cgroup).exists();
-        self.pins.maps().exists() && self.attached.iter().all(|(cgroup, _)| links(cgroup))
+        detach::is_in_force(&self.pins) && self.attached.iter().all(|(cgroup, _)| links(cgroup))
     }
 
     fn attached(&self) -> &[(CgroupId, PathBuf)] {
@@ -201,3 +251,6 @@ impl Dataplane for Kernel {
         self.maps.rule_hits.get(&rule, 0).unwrap_or(0)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@ use enforcer_common::names::{
 };
 use enforcer_core::policy::budget::Limits;
 
+use crate::dataplane::interface::Mechanism;
 use crate::dataplane::pin::Pins;
 use crate::dataplane::{OBJECT, offsets, probe};
 
@@ -35,6 +36,8 @@ pub struct Programs {
     pub cgroup: Vec<LoadedProgram>,
     /// Those of interfaces.
     pub interface: Vec<(InterfaceProgram, OwnedFd)>,
+    /// How those of interfaces are attached on this kernel.
+    pub(super) mechanism: Mechanism,
     /// What they came from.
     ebpf: Ebpf,
 }
@@ -122,7 +125,7 @@ fn load_programs(pins: &Pins, limits: &Limits, counts_lookups: bool) -> Result<P
     let interface =
         INTERFACE_PROGRAMS.iter().map(|program| Ok((*program, load_program(&mut ebpf, program.name)?)));
     let interface = interface.collect::<Result<_>>()?;
-    Ok(Programs { cgroup, interface, ebpf })
+    Ok(Programs { cgroup, interface, mechanism: Mechanism::of_kernel()?, ebpf })
 }
 
 fn load_program(ebpf: &mut Ebpf, name: &str) -> Result<OwnedFd> {

@@ -27,22 +27,31 @@ pub enum Trouble {
     Behind(Vec<(u32, String)>),
     /// It has gone.
     Missing,
+    /// It cannot be told.
+    Unknown,
 }
 
-/// Looks at one interface; `between` as in [`interface::attach`].
+/// Looks at one interface; `between` as in [`interface::attach`]. An interface that is there no more lacks nothing.
 pub(super) fn put_right(
     pins: &Pins,
     target: &Target,
     programs: &mut Programs,
     between: &mut dyn FnMut() -> Result<()>,
-) -> Result<Option<Misplaced>> {
-    let (trouble, done) = match interface::order(pins, target)? {
-        Order::First => return Ok(None),
-        Order::Behind(ids) => (Trouble::Behind(named(ids)), interface::restore_order(pins, target, programs)),
-        Order::Missing => (Trouble::Missing, interface::attach(pins, target, programs, between)),
+) -> Option<Misplaced> {
+    let (trouble, done) = match interface::order(pins, target) {
+        Ok(Order::First) => return None,
+        _ if interface::is_gone(target.index) => return None,
+        Ok(Order::Behind(ids)) => {
+            (Trouble::Behind(named(ids)), interface::restore_order(pins, target, programs))
+        }
+        Ok(Order::Missing) => (Trouble::Missing, interface::attach(pins, target, programs, between)),
+        Err(error) => (Trouble::Unknown, Err(error)),
     };
     let fault = done.err().map(|error| format!("{error:#}"));
-    Ok(Some(Misplaced { index: target.index, name: target.name.clone(), trouble, fault }))
+    if fault.is_some() && interface::is_gone(target.index) {
+        return None;
+    }
+    Some(Misplaced { index: target.index, name: target.name.clone(), trouble, fault })
 }
 
 /// What the programs are called, each once; an empty name for one that has gone.

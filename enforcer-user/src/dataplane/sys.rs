@@ -10,7 +10,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 pub(super) use maps::{
-    create_lru, element_of, has_element, inner_map, insert_element, insert_map, keys, remove_element,
+    create_lru, has_element, inner_map, insert_element, insert_map, look_up, max_entries, next_key,
+    remove_element,
 };
 
 const BPF_PROG_LOAD: libc::c_int = 5;

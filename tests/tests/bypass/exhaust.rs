@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result, ensure};
+use enforcer_common::limits::LRU_SPARE_PER_CPU;
 use enforcer_tests::marker::Marker;
 use enforcer_tests::node::{Node, OUTSIDE, decisions};
 use enforcer_tests::world::{Spot, finish};
@@ -15,6 +16,13 @@ use crate::table::{self, Row};
 
 /// The smallest table of flows there is.
 const FLOWS: usize = 256;
+
+/// What a table has beyond that, for each CPU that there can be.
+fn spare() -> Result<usize> {
+    let cpus = std::fs::read_to_string("/sys/devices/system/cpu/possible")?;
+    let last: usize = cpus.trim().rsplit([',', '-']).next().context("no CPU")?.parse()?;
+    Ok(usize::try_from(LRU_SPARE_PER_CPU)? * (last + 1))
+}
 
 /// A connection from outside to a server of `who`, both ways: each `name` is used once.
 fn serves(node: &Node, who: &str, name: &str) -> Result<()> {
@@ -65,7 +73,7 @@ fn the_table_of_flows_is_full() -> Result<()> {
     }
     // By clients outside, and by the workload itself.
     let pod = stage.node.world().pod("curl")?;
-    for number in 0..2 * FLOWS {
+    for number in 0..2 * (FLOWS + spare()?) {
         stage.ask(OUTSIDE, &format!("keep flood udp{}", if number % 2 == 0 { 4 } else { 6 }))?;
         let to = if number % 2 == 0 { pod.ipv4().into() } else { pod.ipv6().into() };
         let to = SocketAddr::new(to, 7001);

@@ -45,14 +45,18 @@ fn entry(text: &mut String, name: &str, spec: &str, export_to: &str) {
 }
 
 fn cost(entries: usize, before: &str, after: &str) -> Cost {
+    let (mut compiler, workloads) = compiler();
+    compiler.update(&registry(entries, before), &workloads, Duration::ZERO).expect("it fits");
+    compiler.update(&registry(entries, after), &workloads, Duration::ZERO).expect("it fits");
+    compiler.cost()
+}
+
+fn compiler() -> (Compiler, [WorkloadSpec; 3]) {
     let workloads = ["shop", "web", "db"].map(|namespace| {
         let cgroup = CgroupId::new(namespace.len() as u64 * 1_000 + u64::from(namespace.as_bytes()[0]));
         WorkloadSpec::new(cgroup, Namespace::new(namespace), namespace)
     });
-    let mut compiler = Compiler::new(Settings::default(), Limits::default());
-    compiler.update(&registry(entries, before), &workloads, Duration::ZERO).expect("it fits");
-    compiler.update(&registry(entries, after), &workloads, Duration::ZERO).expect("it fits");
-    compiler.cost()
+    (Compiler::new(Settings::default(), Limits::default()), workloads)
 }
 
 #[test]
@@ -67,7 +71,7 @@ fn one_changed_entry_costs_the_same_in_a_small_and_a_large_registry() {
         ("resolution: DNS", "resolution: NONE"),
     ] {
         let (small, large) = (cost(400, before, after), cost(8_000, before, after));
-        assert_eq!(small, large, "{before} to {after}");
+        assert_eq!((small.offers, small.cells), (large.offers, large.cells), "{before} to {after}");
         assert!(large.offers <= 8 && large.cells <= 24, "{large:?}");
     }
 }
@@ -79,4 +83,15 @@ fn a_network_costs_what_lies_below_it() {
     let cost = cost(8_000, before, after);
     // 250 entries share 10.0.0.0/16, every fourth of them a network: what is below it, in four views.
     assert!((64..=4 * 2 * (63 + 2)).contains(&cost.cells), "{cost:?}");
+}
+
+#[test]
+fn workloads_that_come_over_the_same_registry_cost_no_look_at_its_services() {
+    let (mut compiler, workloads) = compiler();
+    let registry = registry(400, "resolution: DNS");
+    compiler.update(&registry, &workloads[..1], Duration::ZERO).expect("it fits");
+    assert_eq!(compiler.cost().services, registry.services.len());
+    compiler.update(&registry, &workloads, Duration::ZERO).expect("it fits");
+    assert_eq!(compiler.cost().services, 0);
+    assert_eq!(compiler.image().workloads.len(), workloads.len());
 }

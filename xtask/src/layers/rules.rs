@@ -54,6 +54,7 @@ struct PathRule {
 /// What speaks netlink.
 const NETLINK: &[&str] = &[
     "enforcer-user/src/dataplane/interface/clsact.rs",
+    "enforcer-user/src/dataplane/interface/presence.rs",
     "enforcer-user/src/links",
     "enforcer-user/src/netlink.rs",
     "enforcer-user/src/sockets",
@@ -123,6 +124,7 @@ const PEERS: &[Peers] = &[
             ("crate::controller", "crate::dataplane::NodeSettings", "plain values of that trait"),
             ("crate::controller", "crate::dataplane::Placed", "plain values of that trait"),
             ("crate::controller", "crate::dataplane::Trouble", "plain values of that trait"),
+            ("crate::controller", "crate::dataplane::Whose", "plain values of that trait"),
             ("crate::controller", "crate::dataplane::fake", "what its tests run on"),
             ("crate::controller", "crate::identity::Cgroup", "plain values: a message to it"),
             ("crate::controller", "crate::identity::Identified", "plain values: a message to it"),

@@ -15,7 +15,7 @@ impl Compiler {
     /// Makes the offers of changed services; returns the places that changed.
     pub(super) fn change_services(
         &mut self,
-        registry: &Registry,
+        registry: &Arc<Registry>,
         workloads: &[WorkloadSpec],
     ) -> BTreeSet<Place> {
         let mesh = registry.mesh.as_ref();
@@ -28,7 +28,12 @@ impl Compiler {
         self.visibility.default_export_to = export_to;
         let mut dirty = BTreeSet::new();
         let old = Arc::clone(&self.registry);
+        // The workloads alone have changed.
+        if !all && Arc::ptr_eq(&old, registry) {
+            return dirty;
+        }
         for (before, after) in paired(&old.services, &registry.services) {
+            self.cost.services += 1;
             let same =
                 matches!((before, after), (Some(a), Some(b)) if Arc::ptr_eq(a, b) || a.says_the_same(b));
             if same && !all {

@@ -10,24 +10,24 @@ use crate::status::Status;
 
 const CURL: u64 = 438;
 
-fn interface(index: u32, name: &str) -> Interface {
+pub(super) fn interface(index: u32, name: &str) -> Interface {
     Interface { index, name: name.to_owned() }
 }
 
-fn network(interfaces: &[Interface], uncovered: &[&str]) -> Network {
+pub(super) fn network(interfaces: &[Interface], uncovered: &[&str]) -> Network {
     let uncovered = uncovered.iter().map(|name| (*name).to_owned()).collect();
     let place = Place::found(interfaces.iter().cloned().collect(), uncovered);
     Network { workloads: BTreeMap::from([(CgroupId::new(CURL), place)]), ..Network::default() }
 }
 
 /// An agent whose one workload is in the network like this.
-fn stage(network: &Network) -> (Controller<Fake>, watch::Receiver<Arc<Applied>>) {
+pub(super) fn stage(network: &Network) -> (Controller<Fake>, watch::Receiver<Arc<Applied>>) {
     let (mut controller, applied) = started(POLICY, Limits::default());
     tell(&mut controller, Event::Roster(roster(&["curl"]), network.clone()));
     (controller, applied)
 }
 
-fn status(applied: &watch::Receiver<Arc<Applied>>) -> Status {
+pub(super) fn status(applied: &watch::Receiver<Arc<Applied>>) -> Status {
     applied.borrow().status.clone()
 }
 
@@ -82,9 +82,12 @@ fn an_interface_without_another_end_is_a_gap_while_enforcing() {
 fn an_interface_that_cannot_have_programs_is_a_gap_and_relied_on_no_more() {
     let (mut controller, applied) = stage(&network(&[interface(7, "veth1")], &[]));
     controller.dataplane.unplaceable = BTreeMap::from([(7, "No such device".to_owned())]);
-    controller.update();
+    // Another interface has come, and all are placed anew.
+    let both = network(&[interface(7, "veth1"), interface(8, "veth2")], &[]);
+    tell(&mut controller, Event::Roster(roster(&["curl"]), both));
     let told = status(&applied);
-    assert!(!told.workloads[0].covered && told.interfaces.is_empty());
+    assert!(!told.workloads[0].covered);
+    assert_eq!(told.interfaces.iter().map(|interface| &*interface.name).collect::<Vec<_>>(), ["veth2"]);
     assert_eq!(told.unattached_interfaces[0].name, "veth1");
     assert!(
         told.not_ready[0]
@@ -93,7 +96,7 @@ fn an_interface_that_cannot_have_programs_is_a_gap_and_relied_on_no_more() {
         told.not_ready
     );
     controller.dataplane.unplaceable.clear();
-    controller.update();
+    tell(&mut controller, Event::Tick);
     assert!(status(&applied).ready && status(&applied).workloads[0].covered);
 }
 

@@ -58,6 +58,8 @@ pub(super) fn attach(
     // aya takes names; an interface may have got another one.
     let name = nix::net::if_::if_indextoname(index).context("there is no such interface")?;
     let name = name.to_str().context("its name is not text")?;
+    // As nix 0.31 calls an interface that is not there.
+    ensure!(!name.is_empty(), "there is no such interface");
     let place = match program.direction {
         Direction::Ingress => TcAttachType::Ingress,
         Direction::Egress => TcAttachType::Egress,
@@ -76,7 +78,14 @@ pub(super) fn attach(
     };
     // Dropped, it would take the filter off.
     std::mem::forget(classifier.take_link(id)?);
-    pin_over(programs.interface(program)?, pin).context("cannot pin the program")
+    let loaded = programs.interface(program)?;
+    pin_over(loaded, pin).or_else(|error| {
+        // Nobody would know whose it is.
+        if let PinnedObject::Program(id) = sys::identify(loaded)? {
+            take_off(id, index)?;
+        }
+        Err(error).context("cannot pin the program")
+    })
 }
 
 /// Adds the queueing discipline that has the filters, unless it is there.

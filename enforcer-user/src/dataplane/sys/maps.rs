@@ -1,11 +1,12 @@
 //! Maps of maps, and the maps in them.
 
 use std::io;
+use std::mem::size_of;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use enforcer_common::flow::FlowKey;
+use aya::Pod;
 
-use super::{bpf, make, number};
+use super::{BPF_OBJ_GET_INFO_BY_FD, GetInfo, bpf, make, number};
 
 const BPF_MAP_CREATE: libc::c_int = 0;
 const BPF_MAP_LOOKUP_ELEM: libc::c_int = 1;
@@ -29,7 +30,20 @@ struct MapCreate {
     map_name: [u8; 16],
 }
 
-/// ... for `BPF_MAP_LOOKUP_ELEM`, `BPF_MAP_UPDATE_ELEM`, `BPF_MAP_DELETE_ELEM` and `BPF_MAP_GET_NEXT_KEY`.
+/// The first fields of `struct bpf_map_info`.
+#[repr(C)]
+#[derive(Default)]
+struct MapInfo {
+    map_type: u32,
+    id: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    map_flags: u32,
+}
+
+/// ... for `BPF_MAP_LOOKUP_ELEM`, `BPF_MAP_UPDATE_ELEM`, `BPF_MAP_DELETE_ELEM` and, with the next key for a value,
+/// `BPF_MAP_GET_NEXT_KEY`.
 #[repr(C)]
 struct Element {
     map_fd: u32,
@@ -71,25 +85,7 @@ pub(in crate::dataplane) fn create_lru(
 pub(in crate::dataplane) fn has_element(map: BorrowedFd<'_>, key: &[u8; 8]) -> io::Result<bool> {
     // What is read there is a map's number.
     let mut value = [0_u8; 4];
-    match element(BPF_MAP_LOOKUP_ELEM, map, key.as_ptr() as u64, value.as_mut_ptr() as u64) {
-        Ok(()) => Ok(true),
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// The keys of a map of maps.
-pub(in crate::dataplane) fn keys(map: BorrowedFd<'_>) -> io::Result<Vec<[u8; 8]>> {
-    let mut found: Vec<[u8; 8]> = Vec::new();
-    loop {
-        let mut next = [0_u8; 8];
-        let last = found.last().map_or(0, |last| last.as_ptr() as u64);
-        match element(BPF_MAP_GET_NEXT_KEY, map, last, next.as_mut_ptr() as u64) {
-            Ok(()) => found.push(next),
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(found),
-            Err(error) => return Err(error),
-        }
-    }
+    found(element(BPF_MAP_LOOKUP_ELEM, map, key.as_ptr() as u64, value.as_mut_ptr() as u64))
 }
 
 /// What is in a map of maps under `key`.
@@ -99,20 +95,38 @@ pub(in crate::dataplane) fn inner_map(map: BorrowedFd<'_>, key: &[u8; 8]) -> io:
     make(BPF_MAP_GET_FD_BY_ID, &mut MapById { map_id: u32::from_ne_bytes(value), next_id: 0, flags: 0 })
 }
 
-/// The number in a map under `key`, if there is one.
-pub(in crate::dataplane) fn element_of(map: BorrowedFd<'_>, key: &FlowKey) -> io::Result<Option<u64>> {
-    let (key, mut value) = (std::ptr::from_ref(key) as u64, 0_u64);
-    match element(BPF_MAP_LOOKUP_ELEM, map, key, std::ptr::from_mut(&mut value) as u64) {
-        Ok(()) => Ok(Some(value)),
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
-        Err(error) => Err(error),
-    }
+/// How many elements a map was made for.
+pub(in crate::dataplane) fn max_entries(map: BorrowedFd<'_>) -> io::Result<u32> {
+    let mut info = MapInfo::default();
+    let info_len = u32::try_from(size_of::<MapInfo>()).unwrap_or(u32::MAX);
+    let pointer = std::ptr::from_mut(&mut info) as u64;
+    bpf(BPF_OBJ_GET_INFO_BY_FD, &mut GetInfo { bpf_fd: number(map), info_len, info: pointer })?;
+    Ok(info.max_entries)
+}
+
+/// The key after this one in a map, or the first; `None` after the last.
+pub(in crate::dataplane) fn next_key<const N: usize>(
+    map: BorrowedFd<'_>,
+    key: Option<&[u8; N]>,
+) -> io::Result<Option<[u8; N]>> {
+    let mut next = [0; N];
+    let key = key.map_or(0, |key| key.as_ptr() as u64);
+    found(element(BPF_MAP_GET_NEXT_KEY, map, key, next.as_mut_ptr() as u64))
+        .map(|found| found.then_some(next))
+}
+
+/// The number under a key of a map.
+pub(in crate::dataplane) fn look_up<K: Pod>(map: BorrowedFd<'_>, key: &K) -> io::Result<Option<u64>> {
+    let mut value = 0_u64;
+    let pointer = std::ptr::from_mut(&mut value) as u64;
+    found(element(BPF_MAP_LOOKUP_ELEM, map, std::ptr::from_ref(key) as u64, pointer))
+        .map(|found| found.then_some(value))
 }
 
 /// Puts a number into a map.
-pub(in crate::dataplane) fn insert_element(
+pub(in crate::dataplane) fn insert_element<K: Pod>(
     map: BorrowedFd<'_>,
-    key: &FlowKey,
+    key: &K,
     mut value: u64,
 ) -> io::Result<()> {
     let key = std::ptr::from_ref(key) as u64;
@@ -131,9 +145,15 @@ pub(in crate::dataplane) fn insert_map(
 
 /// Takes out of a map what is under `key`, if anything is.
 pub(in crate::dataplane) fn remove_element(map: BorrowedFd<'_>, key: &[u8; 8]) -> io::Result<()> {
-    match element(BPF_MAP_DELETE_ELEM, map, key.as_ptr() as u64, 0) {
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
-        done => done,
+    found(element(BPF_MAP_DELETE_ELEM, map, key.as_ptr() as u64, 0)).map(drop)
+}
+
+/// Whether the key was there.
+fn found(result: io::Result<()>) -> io::Result<bool> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -6,11 +6,8 @@ use super::*;
 
 impl Stage {
     fn attach_filters(&mut self, target: &Target) -> Result<()> {
-        let mut count = || {
-            self.between += 1;
-            Ok(())
-        };
-        attach_by(Mechanism::Clsact, &self.pins, target, &mut self.programs, &mut count)
+        self.programs.mechanism = Mechanism::Clsact;
+        self.attach(target)
     }
 }
 
