@@ -11,7 +11,7 @@ use enforcer_tests::agent::Until;
 use enforcer_tests::node::{Node, PODS};
 use enforcer_tests::pod::Pod;
 use enforcer_tests::world::Spot;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// From the first process of a pod to the programs of its interface; a look that is due once a second comes later, half of the time.
 const SOON: Duration = Duration::from_millis(400);
@@ -64,7 +64,7 @@ fn a_pod_whose_interface_is_older_than_its_first_process_has_programs_soon() -> 
 
 /// Both in one network namespace, as `--network container:` makes it.
 #[test]
-fn two_workloads_in_one_network_namespace_are_judged_at_their_sockets_and_named() -> Result<()> {
+fn who_joins_a_workload_in_its_network_is_judged_at_its_sockets_and_both_are_named() -> Result<()> {
     let builder = Node::new().pods().workload("web", "curl");
     let builder =
         builder.flag("--workload", &format!("cgroup={{cgroup}}/{PODS}/guest,namespace=web,name=guest"));
@@ -80,13 +80,11 @@ fn two_workloads_in_one_network_namespace_are_judged_at_their_sockets_and_named(
     let denied = node.dial("curl", "tcp 203.0.113.7:9000");
     sleeper.kill().and_then(|()| sleeper.wait()).context("ending the guest")?;
     let told = told?;
-    let covered: Vec<&Value> = told["workloads"]
-        .as_array()
-        .context("no workloads")?
-        .iter()
-        .map(|workload| &workload["covered"])
-        .collect();
-    assert_eq!(covered, [&json!(false), &json!(false)], "{told:#}");
+    for (name, expected) in [("curl", true), ("guest", false)] {
+        let workloads = told["workloads"].as_array().context("no workloads")?;
+        let workload = workloads.iter().find(|workload| workload["name"] == name);
+        assert_eq!(workload.context("no workload")?["covered"], expected, "{name}: {told:#}");
+    }
     let reason = told["not_ready"][0].as_str().context("no reason")?;
     assert!(
         reason.contains("web/curl and web/guest") || reason.contains("web/guest and web/curl"),
