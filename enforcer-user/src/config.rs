@@ -50,6 +50,23 @@ pub struct StaticWorkload {
     pub mesh: Option<Mesh>,
 }
 
+#[cfg(test)]
+impl StaticWorkload {
+    /// `web/NAME` in this cgroup, as it is without any further field.
+    pub fn plain(cgroup: PathBuf, name: &str) -> Self {
+        Self {
+            cgroup,
+            namespace: Namespace::new("web"),
+            name: name.to_owned(),
+            labels: Labels::new(),
+            enforcement: None,
+            interfaces: Vec::new(),
+            addresses: BTreeSet::new(),
+            mesh: None,
+        }
+    }
+}
+
 /// How a workload takes part in the mesh.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Mesh {

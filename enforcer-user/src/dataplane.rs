@@ -25,6 +25,8 @@ pub mod probe;
 pub mod read;
 pub mod ring;
 pub mod socket_maps;
+#[cfg(test)]
+mod stage;
 pub mod switch;
 mod sys;
 pub mod tables;

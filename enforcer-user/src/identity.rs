@@ -254,16 +254,7 @@ mod tests {
 ";
 
     fn workload(cgroup: &Path) -> StaticWorkload {
-        StaticWorkload {
-            cgroup: cgroup.to_path_buf(),
-            namespace: enforcer_core::name::Namespace::new("web"),
-            name: "curl".into(),
-            labels: enforcer_core::name::Labels::new(),
-            enforcement: None,
-            interfaces: Vec::new(),
-            addresses: BTreeSet::new(),
-            mesh: None,
-        }
+        StaticWorkload::plain(cgroup.to_path_buf(), "curl")
     }
 
     #[test]

@@ -12,7 +12,7 @@ use enforcer_common::key::CgroupId;
 use enforcer_common::mode::Enforcement;
 use enforcer_common::verdict::Workload;
 use enforcer_core::flow::FlowWorkload;
-use enforcer_core::name::{Labels, Namespace};
+use enforcer_core::name::Namespace;
 use enforcer_core::policy::budget::Limits;
 use enforcer_core::policy::{DirectEndpoints, NodePolicy};
 use enforcer_core::registry::parse;
@@ -39,16 +39,7 @@ fn snapshot(text: &str) -> Snapshot {
 
 fn workload(name: &str) -> Identified {
     let path = PathBuf::from(format!("/sys/fs/cgroup/{name}"));
-    let workload = StaticWorkload {
-        cgroup: path.clone(),
-        namespace: Namespace::new("web"),
-        name: name.into(),
-        labels: Labels::new(),
-        enforcement: None,
-        interfaces: Vec::new(),
-        addresses: BTreeSet::new(),
-        mesh: None,
-    };
+    let workload = StaticWorkload::plain(path.clone(), name);
     let id = CgroupId::new(name.bytes().map(u64::from).sum());
     Identified { workload, cgroup: Some(Cgroup { id, level: 1, path }), proxy: None }
 }

@@ -10,16 +10,7 @@ use crate::links::stage::{Pod, ip, on_node};
 
 fn roster(cgroups: &[&Path]) -> Roster {
     let identified = |path: &&Path| Identified {
-        workload: StaticWorkload {
-            cgroup: path.to_path_buf(),
-            namespace: enforcer_core::name::Namespace::new("web"),
-            name: "curl".into(),
-            labels: enforcer_core::name::Labels::new(),
-            enforcement: None,
-            interfaces: Vec::new(),
-            addresses: BTreeSet::new(),
-            mesh: None,
-        },
+        workload: StaticWorkload::plain(path.to_path_buf(), "curl"),
         cgroup: Some(identity::cgroup(path).unwrap()),
         proxy: None,
     };

@@ -158,16 +158,8 @@ mod tests {
         let (namespace, name) = full.split_once('/').unwrap();
         let path = PathBuf::from(path);
         let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let workload = StaticWorkload {
-            cgroup: path.clone(),
-            namespace: Namespace::new(namespace),
-            name: name.into(),
-            labels,
-            enforcement: None,
-            interfaces: Vec::new(),
-            addresses: std::collections::BTreeSet::new(),
-            mesh: None,
-        };
+        let namespace = Namespace::new(namespace);
+        let workload = StaticWorkload { namespace, labels, ..StaticWorkload::plain(path.clone(), name) };
         Identified { workload, cgroup: Some(Cgroup { id: CgroupId::new(7), level: 1, path }), proxy: None }
     }
 

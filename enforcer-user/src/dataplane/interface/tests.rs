@@ -8,15 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use anyhow::bail;
-use enforcer_core::policy::budget::Limits;
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
 
 use super::*;
 use crate::dataplane::probe::pinned::{PinnedTarget, pinned};
+use crate::dataplane::stage::{SMALL, on_bpffs};
 use crate::dataplane::sys::Attached;
 use crate::dataplane::{detach, load};
-use crate::links::stage::{ip, on_node};
+use crate::links::stage::ip;
 
 /// The host's side of the test's pair.
 const INDEX: u32 = 70;
@@ -30,17 +28,7 @@ struct Stage {
 
 impl Stage {
     fn load(pins: &Pins) -> Self {
-        let limits = Limits {
-            workloads: 4,
-            exact: 16,
-            prefixes: 16,
-            class_rules: 16,
-            any_rules: 16,
-            backends: 16,
-            rules: 16,
-            flows: 16,
-        };
-        Self { pins: pins.clone(), programs: load::load(pins, &limits, false).unwrap(), between: 0 }
+        Self { pins: pins.clone(), programs: load::load(pins, &SMALL, false).unwrap(), between: 0 }
     }
 
     fn attach(&mut self, target: &Target) -> Result<()> {
@@ -54,14 +42,9 @@ impl Stage {
 
 /// Runs a story in fresh network and mount namespaces, where there are a workload's interface and loaded programs.
 fn on_stage(story: impl FnOnce(&mut Stage) + Send) {
-    let directory = tempfile::tempdir().unwrap();
-    on_node(|| {
-        unshare(CloneFlags::CLONE_NEWNS).unwrap();
-        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-        mount(None::<&str>, "/", None::<&str>, private, None::<&str>).unwrap();
-        mount(Some("bpf"), directory.path(), Some("bpf"), MsFlags::empty(), None::<&str>).unwrap();
+    on_bpffs(|directory| {
         add_interface();
-        story(&mut Stage::load(&Pins::new(directory.path())));
+        story(&mut Stage::load(&Pins::new(directory)));
     });
 }
 

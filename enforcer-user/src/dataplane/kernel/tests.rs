@@ -8,14 +8,13 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
 
 use enforcer_common::names::map;
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
 
 use super::*;
 use crate::dataplane::interface::Mechanism;
 use crate::dataplane::misplaced::Trouble;
+use crate::dataplane::stage::{SMALL, on_bpffs};
 use crate::dataplane::{Placed, sys};
-use crate::links::stage::{Pod, ip, on_node};
+use crate::links::stage::{Pod, ip};
 
 /// The host's side of the test's pair.
 const INDEX: u32 = 70;
@@ -24,34 +23,19 @@ const TCX_INGRESS: u32 = 46;
 
 /// Runs a story in fresh network and mount namespaces, with a directory to pin to and two pods' cgroups.
 fn on_stage(story: impl FnOnce(&Path, [(CgroupId, PathBuf); 2]) + Send) {
-    let directory = tempfile::tempdir().unwrap();
-    on_node(|| {
-        unshare(CloneFlags::CLONE_NEWNS).unwrap();
-        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-        mount(None::<&str>, "/", None::<&str>, private, None::<&str>).unwrap();
-        mount(Some("bpf"), directory.path(), Some("bpf"), MsFlags::empty(), None::<&str>).unwrap();
+    on_bpffs(|directory| {
         ip(&format!("link add host index {INDEX} type veth peer name pod index 71"));
         let pods = [Pod::start_here(), Pod::start_here()];
         let cgroups = pods.each_ref().map(|pod| {
             let id = CgroupId::new(fs::metadata(&pod.cgroup).unwrap().ino());
             (id, pod.cgroup.clone())
         });
-        story(directory.path(), cgroups);
+        story(directory, cgroups);
     });
 }
 
 fn load(pin_dir: &Path) -> Kernel {
-    let limits = Limits {
-        workloads: 4,
-        exact: 16,
-        prefixes: 16,
-        class_rules: 16,
-        any_rules: 16,
-        backends: 16,
-        rules: 16,
-        flows: 16,
-    };
-    Kernel::load(pin_dir, &limits, false).unwrap()
+    Kernel::load(pin_dir, &SMALL, false).unwrap()
 }
 
 /// The test's interface, of this workload.

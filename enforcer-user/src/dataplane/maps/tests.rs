@@ -1,33 +1,14 @@
 //! On real maps, over a bpffs of the test's own.
 
-use enforcer_core::policy::budget::Limits;
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
-
 use super::*;
 use crate::dataplane::load;
-use crate::links::stage::on_node;
+use crate::dataplane::stage::{SMALL, on_bpffs};
 
 /// Runs a story in a fresh mount namespace, where the maps are pinned.
 fn on_maps(story: impl FnOnce(&Pins) + Send) {
-    let directory = tempfile::tempdir().unwrap();
-    on_node(|| {
-        unshare(CloneFlags::CLONE_NEWNS).unwrap();
-        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-        mount(None::<&str>, "/", None::<&str>, private, None::<&str>).unwrap();
-        mount(Some("bpf"), directory.path(), Some("bpf"), MsFlags::empty(), None::<&str>).unwrap();
-        let pins = Pins::new(directory.path());
-        let limits = Limits {
-            workloads: 4,
-            exact: 16,
-            prefixes: 16,
-            class_rules: 16,
-            any_rules: 16,
-            backends: 16,
-            rules: 16,
-            flows: 16,
-        };
-        load::load(&pins, &limits, false).unwrap();
+    on_bpffs(|directory| {
+        let pins = Pins::new(directory);
+        load::load(&pins, &SMALL, false).unwrap();
         story(&pins);
     });
 }
