@@ -55,7 +55,8 @@ pub(crate) struct Map(OwnedFd);
 
 impl Map {
     /// Of values with so many bytes, a multiple of 4.
-    pub(crate) fn create(value_size: u32) -> Self {
+    pub(crate) fn create(value_size: usize) -> Self {
+        let value_size = u32::try_from(value_size).unwrap();
         let btf = load_btf(value_size / 4);
         let mut attr = MapCreate {
             map_type: BPF_MAP_TYPE_SK_STORAGE,

@@ -25,10 +25,7 @@ struct Memory {
 
 impl Memory {
     fn new() -> Self {
-        Self {
-            peers: Map::create(size_of::<Translation>() as u32),
-            judged: Map::create(size_of::<Judged>() as u32),
-        }
+        Self { peers: Map::create(size_of::<Translation>()), judged: Map::create(size_of::<Judged>()) }
     }
 
     fn maps(&self) -> StorageMaps<'_> {
