@@ -34,6 +34,14 @@ pub fn faults(pin_dir: &Path) -> Vec<String> {
                 .into(),
         );
     }
+    let reads = is_helper_supported(ProgramType::SchedClassifier, BpfHelper::BPF_FUNC_probe_read_kernel);
+    if matches!(reads, Ok(false)) {
+        faults.push(
+            "the kernel lets no program of an interface read its memory (bpf_probe_read_kernel): boot it without \
+             lockdown=confidentiality; lockdown=integrity is fine"
+                .into(),
+        );
+    }
     faults.extend(no_bpffs(pin_dir));
     faults
 }

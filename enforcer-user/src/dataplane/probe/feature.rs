@@ -63,12 +63,23 @@ pub fn features() -> Vec<Feature> {
         fallback: *fallback,
         supported: loads(*prog_type, *attach_type),
     });
-    hooks.chain(links()).chain(maps()).chain(helpers()).collect()
+    hooks.chain(links()).chain(maps()).chain(helpers()).chain([reading()]).collect()
 }
 
 /// Whether programs can be attached to interfaces by TCX links, or why that cannot be told.
 pub fn has_tcx() -> Result<bool, String> {
     links_to(SCHED_CLS, 0, TCX_INGRESS)
+}
+
+/// A kernel in lockdown (`confidentiality`; kernel_lockdown(7)) lets nobody read its memory.
+fn reading() -> Feature {
+    let supported = is_helper_supported(ProgramType::SchedClassifier, BpfHelper::BPF_FUNC_probe_read_kernel);
+    Feature {
+        name: "bpf_probe_read_kernel",
+        since: "5.5",
+        fallback: None,
+        supported: supported.map_err(|error| told(&error)),
+    }
 }
 
 fn links() -> [Feature; 2] {
