@@ -79,12 +79,15 @@ mod tests {
 
     use crate::ABI_VERSION;
     use crate::config::ConfigKey;
-    use crate::event::Hook;
-    use crate::flow::FlowKind;
+    use crate::event::{EventBudget, FlowEvent, Hook};
+    use crate::flow::{FlowKey, FlowKind};
+    use crate::judged::Judged;
     use crate::key::{CgroupId, PortKey, PrefixKey};
+    use crate::layout::PlaceValue;
     use crate::limits;
     use crate::names::{CGROUP_PROGRAMS, INTERFACE_PROGRAMS, map};
     use crate::reason::Reason;
+    use crate::socket::Translation;
     use crate::verdict::{Action, RuleAction};
     use crate::word::{Tagged as _, Word};
 
@@ -98,7 +101,7 @@ mod tests {
             crate::addr::Port::new(443),
         );
         let fingerprint = format!(
-            "v{ABI_VERSION} maps {:?} programs {:?} config {} hook {} flows {} reasons {} actions {} {} scope {} tags {:x} {:x}",
+            "v{ABI_VERSION} maps {:?} programs {:?} config {} hook {} flows {} reasons {} actions {} {} scope {} tags {:x} {:x} sizes {:?}",
             map::ALL,
             CGROUP_PROGRAMS
                 .iter()
@@ -114,6 +117,14 @@ mod tests {
             PrefixKey::SCOPE_BITS,
             Word::new(&CgroupId::new(42), 7).raw(),
             key.tag(),
+            [
+                size_of::<FlowEvent>(),
+                size_of::<EventBudget>(),
+                size_of::<Translation>(),
+                size_of::<Judged>(),
+                size_of::<FlowKey>(),
+                size_of::<PlaceValue>(),
+            ],
         );
         let expected = include_str!("abi.txt").trim_end();
         assert_eq!(fingerprint, expected);

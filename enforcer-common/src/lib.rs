@@ -28,4 +28,4 @@ pub mod word;
 
 /// The layout of everything below a pin directory. A kernel map pinned by another ABI is never opened:
 /// raise it with every change to a key, a value, an event or a map's meaning (`layout` has the test that asks for it).
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
