@@ -180,7 +180,7 @@ impl Runner {
         self.last_of(frame, 1)
     }
 
-    /// What the program returns the last of so many times: all of them are packets of one socket, which remembers.
+    /// What the program returns the last of so many times.
     ///
     /// What the program makes of the frame is what it meets the next time.
     pub fn last_of(&self, frame: &[u8], times: u32) -> Result<Option<i32>> {
@@ -196,13 +196,13 @@ impl Runner {
         self.run(frame)?.map(passes).transpose()
     }
 
-    /// The same; and a second packet like it, of the same socket, must have the same answer. One that was turned into an answer is
+    /// The same; and a second packet like it must have the same answer, whatever the first has left behind. One that was turned into an answer is
     /// no longer there to be sent again.
     pub fn passes_twice(&self, frame: &[u8]) -> Result<Option<bool>> {
         let Some(first) = self.run(frame)? else { return Ok(None) };
         if first != TC_ACT_REDIRECT {
-            let second = self.last_of(frame, 2)?;
-            ensure!(second == Some(first), "first {first}, then of the same socket {second:?}");
+            let second = self.last_of(frame, 2)?.map(passes).transpose()?;
+            ensure!(second == Some(passes(first)?), "first {first}, then passes: {second:?}");
         }
         passes(first).map(Some)
     }

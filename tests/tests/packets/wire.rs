@@ -1,5 +1,5 @@
 //! Frames over the interface itself: the kernel takes the tag of a frame that it receives off before any program, and no test run
-//! takes frames that are shorter than their headers. All of one socket, which remembers what was decided.
+//! takes frames that are shorter than their headers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
