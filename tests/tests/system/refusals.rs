@@ -118,7 +118,7 @@ fn are_told(stage: &Stage, to: SocketAddr) -> Result<()> {
 fn resets_and_errors_are_not_answered() -> Result<()> {
     let node = node()?;
     let stage = Stage::of(&node, "curl")?;
-    for to in FORBIDDEN.map(|to| to.parse::<SocketAddr>()) {
+    for to in FORBIDDEN.map(str::parse::<SocketAddr>) {
         let to = to?;
         let from = stage.from(to);
         are_told(&stage, to)?;
@@ -153,7 +153,7 @@ fn what_is_for_many_is_not_answered() -> Result<()> {
             assert_eq!(stage.answers_from(to, &packet)?, [""; 0], "protocol {} to {many}", packet.0);
         }
     }
-    for to in FORBIDDEN.map(|to| to.parse::<SocketAddr>()) {
+    for to in FORBIDDEN.map(str::parse::<SocketAddr>) {
         let to = to?;
         are_told(&stage, to)?;
         let others = if to.is_ipv4() {
