@@ -14,17 +14,39 @@ mod mutate;
 mod pieces;
 mod quote;
 mod sequence;
+mod wire;
 
 use std::collections::VecDeque;
 
 pub use compare::{Comparison, Disagreement, compare};
 pub use describe::{describe, hex};
 pub use model::{allow_flags, model, registry_yaml};
+pub use wire::{is_too_short, number_of, numbered, tags};
 
 use crate::reference::Model;
 use crate::reference::frames::tagged;
 use address::Places;
 use dice::Dice;
+
+/// Every reason that is possible where nothing comes in.
+pub const REASONS: [&str; 16] = [
+    "exempt",
+    "extension_headers",
+    "fragment",
+    "fragment_of_allowed",
+    "icmp_type",
+    "link_control",
+    "malformed",
+    "martian",
+    "no_flow",
+    "not_ip",
+    "not_registered",
+    "protocol",
+    "registered",
+    "related",
+    "source_route",
+    "spoofed_source",
+];
 
 /// Frames without end.
 #[derive(Clone, Debug)]

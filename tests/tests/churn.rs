@@ -11,6 +11,7 @@ mod unknown;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -19,12 +20,12 @@ use anyhow::{Context as _, Result};
 use enforcer_tests::agent::Until;
 use enforcer_tests::capture::Capture;
 use enforcer_tests::marker::Marker;
-use enforcer_tests::node::{Builder, Node};
+use enforcer_tests::node::Node;
 use enforcer_tests::probe::Probe;
 use serde_json::Value;
 
 use crate::leaks::Footprint;
-use crate::steady::Steady;
+use crate::steady::{Steady, Talking};
 
 const REGISTRY: &str = "
 apiVersion: networking.istio.io/v1
@@ -39,21 +40,29 @@ spec:
 
 /// Registered nowhere, and tried by every pod.
 const FORBIDDEN: &str = "203.0.113.7:9000";
-/// The same, by frames too.
-const FRAMES: &str = "203.0.113.7:9000 packets";
+/// The same, of the other family.
+const FORBIDDEN6: &str = "[2001:db8:7::7]:9000";
+/// What the steady pods send to all the time.
+const REGISTERED: &str = "192.0.2.10";
 /// Those that stay.
 const STEADY: [&str; 2] = ["steady-1", "steady-2"];
 /// How many of the others are there at a time.
 const AT_A_TIME: usize = 4;
 /// How long the agent may take to be there.
 const SOON: Duration = Duration::from_secs(5);
+/// How long it may take while it has much else to do.
+const AT_LAST: Duration = Duration::from_secs(30);
+/// Of so many of the others one is a server.
+const SERVER: usize = 10;
 /// How often it is looked whether something got out: after so many pods.
-const LOOK: usize = 20;
+const LOOK: usize = 10;
 
 /// A pod that tries.
 struct Trying {
     name: String,
     probe: Probe,
+    /// The connection that somebody has made to it.
+    talk: Option<Talking>,
 }
 
 /// Pods that come and go.
@@ -61,15 +70,17 @@ struct Churn {
     node: Node,
     outside: Capture,
     marker: Marker,
-    storm: &'static str,
     alive: VecDeque<Trying>,
     outcomes: BTreeMap<String, u64>,
+    /// Lines that servers among them have taken and said.
+    lines: usize,
 }
 
 impl Churn {
     /// With the steady pods, and workloads that the agent knows before they are there: of some not even the cgroup is.
-    fn new(builder: Builder, storm: &'static str, count: usize) -> Result<Self> {
-        let mut builder = builder.pods().registry(REGISTRY).flag("--cgroup", "{cgroup}/pods");
+    fn new(count: usize) -> Result<Self> {
+        let builder = Node::new().pods().registry(REGISTRY).flag("--cgroup", "{cgroup}/pods");
+        let mut builder = builder.flag("--interface", "pod-*").flag("--uplink", "uplink0");
         for name in STEADY {
             builder = builder.workload("web", name);
         }
@@ -89,25 +100,42 @@ impl Churn {
         }
         let outside = node.world().capture_outside()?;
         let (alive, outcomes) = (VecDeque::new(), BTreeMap::new());
-        Ok(Self { node, outside, marker: Marker::fresh(), storm, alive, outcomes })
+        Ok(Self { node, outside, marker: Marker::fresh(), alive, outcomes, lines: 0 })
     }
 
-    /// One more pod, which tries before it has an interface.
+    /// One more pod, which tries before it has an interface, by every plain way and by frames.
     fn come(&mut self, index: usize) -> Result<()> {
         let (name, world) = (name(index), self.node.world());
-        let storm = format!("storm {} {}", self.marker, self.storm);
+        let storm = format!("storm {} {FORBIDDEN} {FORBIDDEN6} packets", self.marker);
         let (_, probe) = world.add_pod_while(&name, |pod| {
             let mut probe = Probe::start_in_pod(world, pod)?;
             probe.tell(&storm)?;
             Ok(probe)
         })?;
-        self.alive.push_back(Trying { name, probe });
+        self.alive.push_back(Trying { name, probe, talk: None });
+        Ok(())
+    }
+
+    /// Somebody connects to the newest as soon as its programs are there.
+    fn serve(&mut self) -> Result<()> {
+        let newest = self.alive.back_mut().context("there is no pod")?;
+        let pin = format!("/interfaces/{}/enforcer_tc_in", self.node.world().host_index(&newest.name)?);
+        let since = Instant::now();
+        while !self.node.world().pins().iter().any(|it| it.ends_with(&pin)) {
+            anyhow::ensure!(since.elapsed() < AT_LAST, "no programs on the interface of {}", newest.name);
+        }
+        newest.talk = Some(Talking::start(&self.node, &newest.name, &[])?);
         Ok(())
     }
 
     /// The oldest goes, trying to the end.
     fn go(&mut self) -> Result<()> {
-        let Some(Trying { name, mut probe }) = self.alive.pop_front() else { return Ok(()) };
+        let Some(Trying { name, mut probe, talk }) = self.alive.pop_front() else { return Ok(()) };
+        if let Some(talk) = talk {
+            let lines = talk.end().with_context(|| format!("{name}:\n{}", self.node.log()))?.lines;
+            anyhow::ensure!(lines > 0, "{name} said nothing");
+            self.lines += lines;
+        }
         probe.tell("enough of it")?;
         let counts: BTreeMap<String, u64> = serde_json::from_value(probe.answer()?).context(name.clone())?;
         for (outcome, count) in counts {
@@ -121,6 +149,9 @@ impl Churn {
     fn run(&mut self, indexes: Range<usize>) -> Result<()> {
         for index in indexes {
             self.come(index)?;
+            if index % SERVER == 0 {
+                self.serve()?;
+            }
             if self.alive.len() > AT_A_TIME {
                 self.go()?;
             }
@@ -134,11 +165,16 @@ impl Churn {
         self.nothing_left()
     }
 
+    /// Nothing came since the last look but what may: so far the wire is heard.
     fn nothing_left(&self) -> Result<()> {
+        let heard = self.outside.saw_to(REGISTERED.parse()?)?;
+        assert!(!heard.is_empty(), "not even what the steady pods send is heard");
         let marked = self.outside.saw(&self.marker)?;
         assert!(marked.is_empty(), "{} left, first {:02x?}", marked.len(), marked[0]);
-        let there = self.outside.saw_to("203.0.113.7".parse()?)?;
-        assert!(there.is_empty(), "{} left, first {:02x?}", there.len(), there[0]);
+        for forbidden in [FORBIDDEN, FORBIDDEN6] {
+            let there = self.outside.saw_to(forbidden.parse::<SocketAddr>()?.ip())?;
+            assert!(there.is_empty(), "{} left, first {:02x?}", there.len(), there[0]);
+        }
         self.outside.clear()
     }
 
@@ -175,7 +211,7 @@ fn name(index: usize) -> String {
 #[test]
 fn two_hundred_pods_come_and_go_and_nothing_leaks() -> Result<()> {
     const PODS: usize = 200;
-    let mut churn = Churn::new(Node::new(), FORBIDDEN, PODS)?;
+    let mut churn = Churn::new(PODS)?;
     let steady = Steady::start(&churn.node)?;
     let since = Instant::now();
     churn.run(0..PODS / 2)?;
@@ -184,12 +220,24 @@ fn two_hundred_pods_come_and_go_and_nothing_leaks() -> Result<()> {
     churn.run(PODS / 2..PODS)?;
     println!("{PODS} pods took {:.1?}: {:?}", since.elapsed(), churn.outcomes);
     println!("steady: {}", steady.end()?);
-    // They got as far as they could: a raw socket asks nobody before there is a route, and its packets are dropped on their way.
-    for way in ["tcp EPERM", "udp EPERM", "connected EPERM", "raw ENETUNREACH", "raw EPERM", "raw sent"] {
-        assert!(churn.outcome(way) > 200, "{way}: {:?}", churn.outcomes);
-    }
-    for way in ["tcp sent", "udp sent", "connected sent"] {
-        assert_eq!(churn.outcome(way), 0, "{way}");
+    println!("{} lines with servers that came and went", churn.lines);
+    for (family, without_a_route) in [('4', "ENETUNREACH"), ('6', "EADDRNOTAVAIL")] {
+        let outcome = |way: &str, end: &str| churn.outcome(&format!("{way}{family} {end}"));
+        // They got as far as they could: a raw socket asks nobody before there is a route, and its packets are dropped on their way.
+        for (way, end) in [
+            ("tcp", "EPERM"),
+            ("udp", "EPERM"),
+            ("connected", "EPERM"),
+            ("raw", without_a_route),
+            ("raw", "EPERM"),
+            ("raw", "sent"),
+            ("packet", "sent"),
+        ] {
+            assert!(outcome(way, end) > 200, "{way}{family} {end}: {:?}", churn.outcomes);
+        }
+        for way in ["tcp", "udp", "connected"] {
+            assert_eq!(outcome(way, "sent"), 0, "{way}{family}");
+        }
     }
     before.is_that_of(&churn.node)
 }
@@ -198,8 +246,7 @@ fn two_hundred_pods_come_and_go_and_nothing_leaks() -> Result<()> {
 #[test]
 fn frames_of_a_pod_do_not_get_out_at_any_time() -> Result<()> {
     const PODS: usize = 40;
-    let builder = Node::new().flag("--interface", "pod-*").flag("--uplink", "uplink0");
-    let mut churn = Churn::new(builder, FRAMES, PODS)?;
+    let mut churn = Churn::new(PODS)?;
     let (mut longest, steady) = (Duration::ZERO, Steady::start(&churn.node)?);
     for index in 0..PODS {
         churn.come(index)?;
@@ -217,18 +264,22 @@ fn frames_of_a_pod_do_not_get_out_at_any_time() -> Result<()> {
     churn.run(0..0)?;
     println!("programs at the latest {longest:.0?} after a pod's interface was up: {:?}", churn.outcomes);
     println!("steady: {}", steady.end()?);
-    assert!(churn.outcome("packet sent") > 200, "{:?}", churn.outcomes);
+    for way in ["packet4 sent", "packet6 sent"] {
+        assert!(churn.outcome(way) > 200, "{way}: {:?}", churn.outcomes);
+    }
     Ok(())
 }
 
 /// Nobody attaches to its interface; the uplink's program is there all the same.
 #[test]
 fn frames_of_a_pod_do_not_get_out_while_no_agent_runs() -> Result<()> {
-    let builder = Node::new().flag("--interface", "pod-*").flag("--uplink", "uplink0");
-    let mut churn = Churn::new(builder, FRAMES, 3)?;
+    const PODS: usize = 10;
+    let mut churn = Churn::new(PODS)?;
     let steady = Steady::start(&churn.node)?;
     churn.node.kill_agent()?;
-    for index in 0..3 {
+    // What was heard before says nothing of now.
+    churn.outside.clear()?;
+    for index in 0..PODS {
         churn.come(index)?;
     }
     sleep(Duration::from_millis(500));
@@ -237,7 +288,9 @@ fn frames_of_a_pod_do_not_get_out_while_no_agent_runs() -> Result<()> {
     churn.node.start_agent(Until::Ready)?;
     println!("steady: {}", steady.end()?);
     churn.run(0..0)?;
-    assert!(churn.outcome("packet sent") > 200, "{:?}", churn.outcomes);
+    for way in ["packet4 sent", "packet6 sent"] {
+        assert!(churn.outcome(way) > 200, "{way}: {:?}", churn.outcomes);
+    }
     Ok(())
 }
 

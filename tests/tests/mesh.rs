@@ -15,11 +15,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use enforcer_tests::agent::Until;
 use enforcer_tests::capture::Capture;
+use enforcer_tests::frame::protocol::{TCP, UDP};
+use enforcer_tests::marker::Marker;
 use enforcer_tests::node::{Builder, Node};
 use enforcer_tests::pod::Pod;
 use enforcer_tests::probe::Probe;
 use enforcer_tests::proxy::{INBOUND, MeshProxy, OUTBOUND, Own};
 use enforcer_tests::world::Spot;
+use serde_json::Value;
 
 /// What the pod may reach: a VIP with an endpoint, an address, a Service with endpoints; and what only its proxy needs.
 const REGISTRY: &str = r"
@@ -39,6 +42,15 @@ metadata: {name: clock, namespace: web}
 spec:
   hosts: [clock.example.com]
   addresses: [192.0.2.20]
+  resolution: NONE
+  ports: [{number: 80, name: tcp, protocol: TCP}, {number: 53, name: dns, protocol: UDP}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: clock-of-ipv6, namespace: web}
+spec:
+  hosts: [clock6.example.com]
+  addresses: ['2001:db8::20']
   resolution: NONE
   ports: [{number: 80, name: tcp, protocol: TCP}, {number: 53, name: dns, protocol: UDP}]
 ---
@@ -82,11 +94,14 @@ ports: [{name: xds, port: 15012}]
 endpoints: [{addresses: [10.250.0.9], conditions: {ready: true}}]
 ";
 
-/// Registered nowhere.
-const UNREGISTERED: &str = "203.0.113.7";
+/// Where nothing may come to: registered nowhere, or for another namespace.
+const FORBIDDEN: [&str; 4] = ["203.0.113.7", "2001:db8:7::7", "198.51.100.30", "192.0.2.30"];
+/// Nor to these ports of what is registered at others.
+const FORBIDDEN_PORTS: [(&str, u8, u16); 3] =
+    [("198.51.100.10", TCP, 443), ("198.51.100.10", UDP, 15008), ("10.250.0.9", TCP, 80)];
 
 /// What a mesh proxy may reach, and what not, by a socket of its own.
-const OF_PROXY: [(&str, &str); 16] = [
+const OF_PROXY: [(&str, &str); 22] = [
     ("tcp 198.51.100.10:8443", "reached 198.51.100.10:8443"),
     ("tcp 198.51.100.10:15008", "reached 198.51.100.10:15008"),
     ("tcp 10.250.0.21:8080", "reached 10.250.0.21:8080"),
@@ -95,6 +110,8 @@ const OF_PROXY: [(&str, &str); 16] = [
     ("tcp 10.96.0.9:15012", "reached 10.96.0.9:15012"),
     ("tcp 192.0.2.20:80", "reached 192.0.2.20:80"),
     ("udp 192.0.2.20:53", "reached 192.0.2.20:53"),
+    ("tcp [2001:db8::20]:80", "reached [2001:db8::20]:80"),
+    ("udp [2001:db8::20]:53", "reached [2001:db8::20]:53"),
     // Another port of an endpoint, what only another namespace sees, and strangers.
     ("tcp 198.51.100.10:443", "EPERM"),
     ("udp 198.51.100.10:15008", "EPERM"),
@@ -104,7 +121,16 @@ const OF_PROXY: [(&str, &str); 16] = [
     ("tcp 203.0.113.7:443", "EPERM"),
     ("tcp 203.0.113.7:15008", "EPERM"),
     ("udp-send 203.0.113.7:53", "EPERM"),
+    ("tcp [2001:db8:7::7]:80", "EPERM"),
+    ("tcp [2001:db8:7::7]:15008", "EPERM"),
+    ("tcp [2001:db8:7::7]:15012", "EPERM"),
+    ("udp-send [2001:db8:7::7]:53", "EPERM"),
 ];
+
+/// The protocol and the destination port of an IPv4 packet without options.
+fn ends_at(frame: &[u8]) -> Option<(u8, u16)> {
+    Some((*frame.get(14 + 9)?, u16::from_be_bytes(*frame.get(14 + 20 + 2..)?.first_chunk()?)))
+}
 
 /// A node whose pod `app` is in a mesh.
 struct Mesh {
@@ -163,9 +189,14 @@ impl Mesh {
     /// Nothing was sent where nobody may be reached.
     #[track_caller]
     fn nothing_left(&self) -> Result<()> {
-        for address in [UNREGISTERED, "198.51.100.30", "192.0.2.30"] {
+        for address in FORBIDDEN {
             let seen = self.outside.saw_to(address.parse()?)?;
             assert!(seen.is_empty(), "{address}: {seen:02x?}\n{}", self.node.log());
+        }
+        for (address, protocol, port) in FORBIDDEN_PORTS {
+            let mut seen = self.outside.saw_to(address.parse()?)?;
+            seen.retain(|frame| ends_at(frame) == Some((protocol, port)));
+            assert!(seen.is_empty(), "{address}:{port}: {seen:02x?}\n{}", self.node.log());
         }
         Ok(())
     }
@@ -191,6 +222,10 @@ impl Mesh {
             "app",
             &[
                 ("udp 192.0.2.20:53", "reached 192.0.2.20:53"),
+                ("tcp [2001:db8::20]:80", "reached [2001:db8::20]:80"),
+                ("tcp [2001:db8:7::7]:443", "EPERM"),
+                ("tcp [2001:db8:7::7]:15008", "EPERM"),
+                ("udp-send [2001:db8:7::7]:53", "EPERM"),
                 ("tcp 203.0.113.7:443", "EPERM"),
                 ("udp 203.0.113.7:53", "EPERM"),
                 ("udp-send 203.0.113.7:53", "EPERM"),
@@ -203,6 +238,14 @@ impl Mesh {
         );
         assert!(self.proxy.is_silent(), "what is denied does not come to the proxy");
         self.nothing_left()
+    }
+
+    /// Tries a technique, and says how many frames of it got out, with what the process said.
+    fn try_out(&self, who: &str, technique: &str, to: &str) -> Result<(usize, Value)> {
+        let (name, options) = technique.split_once(' ').unwrap_or((technique, ""));
+        let marker = Marker::fresh();
+        let answer = self.node.probe(who)?.ask(&format!("try {name} {marker} {to} {options}"))?;
+        Ok((self.outside.saw(&marker)?.len(), answer))
     }
 
     /// The application dials its proxy by loopback, and names a destination.

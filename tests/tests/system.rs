@@ -23,6 +23,8 @@ mod mistake;
 mod outlive;
 #[path = "system/places.rs"]
 mod places;
+#[path = "system/refusals.rs"]
+mod refusals;
 #[path = "system/refuse.rs"]
 mod refuse;
 #[path = "system/sockets.rs"]

@@ -18,7 +18,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context as _, Result};
 use enforcer_tests::capture::{Capture, destination};
-use enforcer_tests::frame::ethertype;
+use enforcer_tests::frame::{Tcp, ethertype};
 use enforcer_tests::marker::Marker;
 use enforcer_tests::pod::Pod;
 use enforcer_tests::probe::Probe;
@@ -144,7 +144,7 @@ impl Seen {
                 packet(frame).is_some_and(|it| Ok(it.0) == to.parse() && it.1 == protocol)
             }
             Self::OutsideAt(port) => packet(frame) == Some((to, UDP)) && port_of(frame) == Some(port),
-            Self::Begins => packet(frame).is_some_and(|it| it.0 == to && [TCP, ROUTING].contains(&it.1)),
+            Self::Begins => destination(frame) == Some(to) && begins(frame) == Some(true),
             Self::Past(kind) | Self::Sent(kind) => ethertype_of(frame) == Some(kind),
         }
     }
@@ -155,6 +155,21 @@ fn packet(frame: &[u8]) -> Option<(IpAddr, u8)> {
     let to = destination(frame)?;
     let at = if to.is_ipv4() { 14 + 9 } else { 14 + 6 };
     Some((to, *frame.get(at)?))
+}
+
+/// Whether a TCP segment begins a connection: SYN, and neither FIN nor RST nor ACK. Options and a routing header may be in front of it.
+fn begins(frame: &[u8]) -> Option<bool> {
+    let packet = frame.get(14..)?;
+    let (mut next, mut at) = if destination(frame)?.is_ipv4() {
+        (*packet.get(9)?, 4 * usize::from(packet.first()? & 15))
+    } else {
+        (*packet.get(6)?, 40)
+    };
+    if next == ROUTING {
+        (next, at) = (*packet.get(at)?, at + 8 * (usize::from(*packet.get(at + 1)?) + 1));
+    }
+    let flags = packet.get(at + 13)?;
+    Some(next == TCP && flags & (Tcp::SYN | Tcp::FIN | Tcp::RST | Tcp::ACK) == Tcp::SYN)
 }
 
 /// The destination port of a UDP packet that has nothing in front of UDP but an IP header.

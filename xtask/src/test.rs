@@ -73,7 +73,10 @@ fn all(args: &Args) -> Result<(Count, Option<Stop>)> {
         eprintln!("{error:#}; counted as one failure");
         count.failed += 1;
     }
-    Ok((count, (count.failed > 0).then_some(Stop::Failed)))
+    if count.ignored > 0 {
+        eprintln!("{} tests are ignored: run them or remove them", count.ignored);
+    }
+    Ok((count, (!count.is_success()).then_some(Stop::Failed)))
 }
 
 /// Whether all of the suite `bypass` runs.

@@ -5,25 +5,6 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::reference::{History, judge};
 
-/// Every reason that is possible where nothing comes in.
-const REASONS: [&str; 16] = [
-    "exempt",
-    "extension_headers",
-    "fragment",
-    "fragment_of_allowed",
-    "icmp_type",
-    "link_control",
-    "malformed",
-    "martian",
-    "no_flow",
-    "not_ip",
-    "not_registered",
-    "protocol",
-    "registered",
-    "related",
-    "source_route",
-    "spoofed_source",
-];
 /// Reasons that only a look at headers of the packet tells, not the frame's or a missing byte.
 const SHALLOW: [&str; 3] = ["malformed", "not_ip", "protocol"];
 

@@ -100,7 +100,8 @@ fn quote_v6(bytes: &[u8]) -> Option<Quote> {
 fn has_ports_or_is_echo(quote: &Quote, icmp: u8, echo_request: u8) -> bool {
     match quote.protocol {
         6 | 17 => quote.payload.len() >= 8,
-        protocol if protocol == icmp => quote.payload.len() >= 8 && quote.payload[0] == echo_request,
+        // In doubt: an echo request is one of code 0, as in §6.1.
+        protocol if protocol == icmp => quote.payload.len() >= 8 && quote.payload[..2] == [echo_request, 0],
         _ => false,
     }
 }

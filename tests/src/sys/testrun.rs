@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_PROG_TEST_RUN: libc::c_int = 10;
@@ -168,14 +168,23 @@ impl Runner {
     /// what fails later is a frame's own fault.
     pub fn new(program: Program, ifindex: u32) -> Result<Self> {
         let runner = Self { program, ifindex };
-        runner.once(&HARMLESS).with_context(|| format!("running a program as if on interface {ifindex}"))?;
+        runner
+            .run_times(&HARMLESS, 1)
+            .with_context(|| format!("running a program as if on interface {ifindex}"))?;
         Ok(runner)
     }
 
     /// What the program returns for this frame; `None` where the kernel does not take such a frame for a test run: shorter
     /// than its headers, or longer than a page holds.
     pub fn run(&self, frame: &[u8]) -> Result<Option<i32>> {
-        match self.once(frame) {
+        self.last_of(frame, 1)
+    }
+
+    /// What the program returns the last of so many times.
+    ///
+    /// What the program makes of the frame is what it meets the next time.
+    pub fn last_of(&self, frame: &[u8], times: u32) -> Result<Option<i32>> {
+        match self.run_times(frame, times) {
             Ok(returned) => Ok(Some(returned)),
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(None),
             Err(error) => Err(error).with_context(|| format!("running {} bytes", frame.len())),
@@ -187,7 +196,18 @@ impl Runner {
         self.run(frame)?.map(passes).transpose()
     }
 
-    fn once(&self, frame: &[u8]) -> io::Result<i32> {
+    /// The same; and a second packet like it must have the same answer, whatever the first has left behind. One that was turned into an answer is
+    /// no longer there to be sent again.
+    pub fn passes_twice(&self, frame: &[u8]) -> Result<Option<bool>> {
+        let Some(first) = self.run(frame)? else { return Ok(None) };
+        if first != TC_ACT_REDIRECT {
+            let second = self.last_of(frame, 2)?.map(passes).transpose()?;
+            ensure!(second == Some(passes(first)?), "first {first}, then passes: {second:?}");
+        }
+        passes(first).map(Some)
+    }
+
+    fn run_times(&self, frame: &[u8], repeat: u32) -> io::Result<i32> {
         let context = SkBuff { ingress_ifindex: self.ifindex, ifindex: self.ifindex, ..SkBuff::default() };
         let size = |bytes: usize| u32::try_from(bytes).map_err(io::Error::other);
         let mut attr = TestRun {
@@ -197,7 +217,7 @@ impl Runner {
             data_size_out: 0,
             data_in: frame.as_ptr() as u64,
             data_out: 0,
-            repeat: 1,
+            repeat,
             duration: 0,
             ctx_size_in: size(size_of::<SkBuff>())?,
             ctx_size_out: 0,

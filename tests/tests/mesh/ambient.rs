@@ -65,6 +65,55 @@ fn ztunnels_datagrams_are_judged_too() -> Result<()> {
     Ok(())
 }
 
+/// Packets that no socket call announces, and such as are no socket's in the pod's network: what is not ztunnel's is the application's,
+/// to the ports of the mesh, too.
+#[test]
+fn crafted_packets_that_are_not_ztunnels_get_the_applications_view() -> Result<()> {
+    // By a packet socket, a raw one, a TUN device, and out of a namespace behind the pod's.
+    const DATAGRAMS: [&str; 4] = ["packet-raw", "raw4", "tun-inside", "new-netns"];
+    for (cgroup, _) in CGROUPS {
+        println!("ztunnel in {cgroup}");
+        let mesh = Mesh::ambient(strict(), cgroup)?;
+        let met = |who: &str, technique: &str, to: &str, expected: usize| -> Result<()> {
+            let (seen, answer) = mesh.try_out(who, technique, to)?;
+            assert_eq!(seen, expected, "{who} {technique} {to}: {answer}\n{}", mesh.node.log());
+            Ok(())
+        };
+        for technique in DATAGRAMS {
+            met("app", technique, "192.0.2.20:53", 1)?;
+            for denied in ["203.0.113.7:15008", "203.0.113.7:15012", "10.250.0.21:15008", "10.250.0.9:15012"]
+            {
+                met("app", technique, denied, 0)?;
+            }
+            met("app", technique, "192.0.2.20:53", 1)?;
+        }
+        met("app", "syn-data", "192.0.2.20:80", 1)?;
+        met("app", "packet-raw", "[2001:db8::20]:53", 1)?;
+        for denied in [
+            "203.0.113.7:15008",
+            "203.0.113.7:15012",
+            "[2001:db8:7::7]:15008",
+            "[2001:db8:7::7]:15012",
+            "10.250.0.21:15008",
+            "10.250.0.9:15012",
+        ] {
+            met("app", "syn-data", denied, 0)?;
+        }
+        mesh.in_pod("ztunnel", &mesh.proxy_cgroup)?;
+        for (to, expected) in [
+            ("10.250.0.21:15008", 1),
+            ("10.250.0.9:15012", 1),
+            ("203.0.113.7:15008", 0),
+            ("203.0.113.7:15012", 0),
+            ("[2001:db8:7::7]:15008", 0),
+        ] {
+            met("ztunnel", "syn-data", to, expected)?;
+        }
+        mesh.nothing_left()?;
+    }
+    Ok(())
+}
+
 /// Only in the pod's network is it the pod's proxy.
 #[test]
 fn ztunnel_in_the_nodes_network_is_nobody() -> Result<()> {

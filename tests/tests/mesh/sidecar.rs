@@ -36,7 +36,9 @@ fn what_the_sidecar_would_relay_is_judged_like_the_application() -> Result<()> {
     let mesh = strict()?;
     for (destination, outcome) in [
         ("192.0.2.20:80", "192.0.2.20:80 by 192.0.2.20:80: connected; 192.0.2.20:80"),
+        ("[2001:db8::20]:80", "[2001:db8::20]:80 by [2001:db8::20]:80: connected; [2001:db8::20]:80"),
         ("203.0.113.7:443", "203.0.113.7:443 by 203.0.113.7:443: EPERM; "),
+        ("[2001:db8:7::7]:443", "[2001:db8:7::7]:443 by [2001:db8:7::7]:443: EPERM; "),
         ("198.51.100.30:443", "198.51.100.30:443 by 198.51.100.30:443: EPERM; "),
     ] {
         assert_eq!(mesh.application_asks_its_proxy_for(destination)?, outcome);

@@ -115,6 +115,8 @@ fn errors_quote_enough() {
 #[test]
 fn errors_may_be_about_echo_requests() {
     allowed("related", &about(3, &pack(SHOP, OWN, 1, &icmp(8, 0, &[]))));
+    denied("no_flow", &about(3, &pack(SHOP, OWN, 1, &icmp(8, 1, &[]))));
+    denied("no_flow", &about6(1, &pack(SHOP6, OWN6, 58, &icmp(128, 1, &[]))));
     denied("no_flow", &about(3, &pack(SHOP, OWN, 1, &icmp(0, 0, &[]))));
     denied("no_flow", &about(3, &pack(SHOP, OWN, 1, &icmp(3, 0, &[]))));
     denied("no_flow", &about(3, &pack(SHOP, OWN, 58, &icmp(128, 0, &[]))));
