@@ -133,10 +133,10 @@ impl Flow {
         self.0
     }
 
-    /// Whether it was heard of within `seconds` before `second`.
+    /// Whether it was heard of less than `seconds` before `second`: whole seconds are counted, so never a fraction longer.
     #[inline(always)]
     pub const fn is_within(self, seconds: u32, second: u32) -> bool {
-        self.age(second) <= seconds
+        self.age(second) < seconds
     }
 
     #[inline(always)]

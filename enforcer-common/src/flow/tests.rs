@@ -34,9 +34,9 @@ fn a_connection_that_is_over_has_last_words_and_no_more_data() {
     let flow = arrived(Some(flow), FIN_ACK, 10).unwrap();
     assert!(flow.answered_by(ACK, 1_000, 100).is_some(), "one side may still send");
     let flow = flow.answered_by(FIN_ACK, 0, 20).unwrap();
-    assert!(flow.answered_by(ACK, 0, 80).is_some());
+    assert!(flow.answered_by(ACK, 0, 79).is_some());
     assert!(flow.answered_by(FIN_ACK, 900, 21).is_some(), "the last segment was lost");
-    assert!(flow.answered_by(ACK, 0, 81).is_none() && flow.answered_by(ACK, 900, 81).is_none());
+    assert!(flow.answered_by(ACK, 0, 80).is_none() && flow.answered_by(ACK, 900, 80).is_none());
     let reset = arrived(arrived(None, SYN, 5), RST, 6).unwrap();
     assert!(reset.answered_by(ACK, 1, 6).is_none() && reset.answered_by(ACK, 0, 6).is_some());
     assert_eq!(arrived(Some(reset), SYN, 7), Some(Flow::begun_by_remote(7)));
@@ -47,17 +47,17 @@ fn a_connection_of_the_workload_ends_without_its_socket() {
     let flow = Flow::closing_here(10);
     assert_eq!(flow.answered_by(ACK, 0, 100), Some(flow));
     assert_eq!(flow.answered_by(ACK, 1, 11), None);
-    assert_eq!(flow.answered_by(ACK, 0, 131), None);
+    assert_eq!(flow.answered_by(ACK, 0, 130), None);
     assert_eq!(Flow::begun_here(10).answered_by(ACK, 0, 11), None);
 }
 
 #[test]
 fn a_datagram_is_an_answer_for_three_minutes_after_the_last_one_that_came_in() {
     let Arrival::Set(flow) = Flow::datagram_arrived(None, false, 1_000) else { panic!("not kept") };
-    assert!(flow.answers_datagram(1_180));
-    assert!(!flow.answers_datagram(1_181));
+    assert!(flow.answers_datagram(1_179));
+    assert!(!flow.answers_datagram(1_180));
     let Arrival::Set(again) = Flow::datagram_arrived(Some(flow), false, 1_100) else { panic!("old") };
-    assert!(again.answers_datagram(1_280));
+    assert!(again.answers_datagram(1_279));
     assert_eq!(again.seconds_left(1_200), 80);
 }
 
@@ -74,7 +74,7 @@ fn what_answers_the_workload_opens_nothing() {
 #[test]
 fn a_flow_of_long_ago_is_asked_for_anew() {
     let sent = Flow::begun_here(1_000);
-    assert!(sent.goes_on(1_180) && !sent.goes_on(1_181));
+    assert!(sent.goes_on(1_179) && !sent.goes_on(1_180));
     let Arrival::Set(flow) = Flow::datagram_arrived(Some(sent), true, 1_181) else { panic!("not kept") };
     assert!(!flow.answers_datagram(1_181));
     let Arrival::Set(flow) = Flow::datagram_arrived(Some(sent), false, 1_181) else { panic!("not kept") };
@@ -85,8 +85,8 @@ fn a_flow_of_long_ago_is_asked_for_anew() {
 fn an_error_is_about_what_the_other_side_has_sent() {
     let came = Flow::begun_by_remote(1_000);
     for (protocol, seconds) in [(Protocol::TCP, TCP_SECONDS), (Protocol::UDP, 180), (Protocol::ICMP, 30)] {
-        assert!(came.may_be_quoted(protocol, 1_000 + seconds), "{protocol:?}");
-        assert!(!came.may_be_quoted(protocol, 1_001 + seconds), "{protocol:?}");
+        assert!(came.may_be_quoted(protocol, 999 + seconds), "{protocol:?}");
+        assert!(!came.may_be_quoted(protocol, 1_000 + seconds), "{protocol:?}");
         assert!(!Flow::begun_here(1_000).may_be_quoted(protocol, 1_000), "{protocol:?}");
     }
     let reset = arrived(Some(came), RST, 1_001).unwrap();
