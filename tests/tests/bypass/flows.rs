@@ -35,7 +35,7 @@ fn dump(node: &Node, which: &[&str]) -> Result<Vec<Value>> {
     let mut command = node.world().command(Path::new("bpftool"), Spot::default())?;
     let done = finish(command.args(["-j", "map", "dump"]).args(which))?;
     ensure!(done.code == Some(0), "bpftool map dump {which:?}: {}{}", done.stdout, done.stderr);
-    Ok(serde_json::from_str::<Vec<Value>>(&done.stdout).context("reading a dump")?)
+    serde_json::from_str(&done.stdout).context("reading a dump")
 }
 
 fn bytes(value: &Value) -> Option<Vec<u8>> {

@@ -32,9 +32,9 @@ fn user(stage: &Stage, way: Way, cgroup: &str, kind: &str, taken: &str) -> Resul
             Ok(giver)
         }
         Way::Passed => {
-            let mut taker = Probe::start(world, &plain)?;
-            pass(&mut giver, &mut taker, "one", taken, &world.directory().join("passed"))?;
-            Ok(taker)
+            let mut receiver = Probe::start(world, &plain)?;
+            pass(&mut giver, &mut receiver, "one", taken, &world.directory().join("passed"))?;
+            Ok(receiver)
         }
     }
 }
@@ -63,8 +63,8 @@ fn sockets_of_others_below_the_enforced_cgroup() -> Result<()> {
     let technique = "No veth: sockets of others";
     let (calls, packets): (Vec<Denial>, _) =
         met.into_iter().partition(|it| ["connect", "sendmsg"].contains(&&*it.hook));
-    let calls = Row::of(&format!("{technique}, calls"), &calls, "its own");
-    table::publish("92 foreign", &[Row::of(technique, &packets, "its own"), calls])
+    let calls = Row::of(&format!("{technique}, calls"), &calls, "own");
+    table::publish("92 foreign", &[Row::of(technique, &packets, "own"), calls])
 }
 
 /// A limit: no program meets them, and `--uplink` takes them for those of a process of the node.
