@@ -65,7 +65,7 @@ impl Tagged for InterfaceId {
     }
 }
 
-/// `NAMESPACES`: the cookie of a network namespace (`SO_NETNS_COOKIE`).
+/// `NAMESPACES`: the cookie of a network namespace (`SO_NETNS_COOKIE`), or one interface of a network namespace.
 #[repr(transparent)]
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct NetnsCookie(u64);
@@ -75,6 +75,13 @@ impl NetnsCookie {
     #[inline(always)]
     pub const fn new(cookie: u64) -> Self {
         Self(cookie)
+    }
+
+    /// In its place, one interface of the network namespace with this inode: cookies are counted from 1, and inodes of namespaces from
+    /// 0xf000_0000, so that they do not meet.
+    #[inline(always)]
+    pub const fn exit(inode: u32, interface: u32) -> Self {
+        Self((inode as u64) << 32 | interface as u64)
     }
 
     /// The kernel's number.

@@ -42,7 +42,7 @@ pub fn record(skb: Skb, hook: Hook) {
         Sender::Elsewhere | Sender::Fault => return,
     };
     let heard = heard_at(hook);
-    if matches!(heard, Heard::Socket) && !is_from_elsewhere(skb, who, &packet) {
+    if matches!(heard, Heard::Socket) && !is_from_elsewhere(skb, who) {
         return;
     }
     match packet.protocol {
@@ -53,11 +53,14 @@ pub fn record(skb: Skb, hook: Hook) {
 }
 
 /// Whether somebody else can have sent it, as far as a socket can tell: in the node's own network namespace workloads make no interfaces.
-/// In one of their own they can, and the loopback interface is theirs anyway.
+/// In their own they can, and only those count that the agent knows to lead outside.
 #[inline(always)]
-fn is_from_elsewhere(skb: Skb, who: Identity, packet: &Packet) -> bool {
-    skb.network_inode() == ctx::node_network()
-        || skb.interface() != LOOPBACK && places::is_own(who.cgroup, packet.destination) == Ok(true)
+fn is_from_elsewhere(skb: Skb, who: Identity) -> bool {
+    let (network, node) = (skb.network_inode(), ctx::node_network());
+    if node == 0 || network == node {
+        return true;
+    }
+    matches!(places::of_exit(network, skb.interface()), Ok(Some(place)) if place.cgroup == who.cgroup)
 }
 
 /// Where a program hears of flows.

@@ -20,6 +20,7 @@ use crate::controller::{Applied, Controller, Event, QUEUE, Question};
 use crate::dataplane::Kernel;
 use crate::dataplane::allowed::AllowedEvents;
 use crate::dataplane::counters::Counters;
+use crate::dataplane::load::Options;
 use crate::dataplane::places::Known;
 use crate::dataplane::ring::EventRing;
 use crate::identity::{self, Roster};
@@ -44,7 +45,8 @@ pub async fn run(config: Config) -> Result<()> {
     let sources = read_sources(&config)?;
     let mut tasks = Supervisor::default();
     let pages = serve_http(config.metrics, &mut tasks).await?;
-    let kernel = Kernel::load(&config.pin_dir, &config.limits, false)?;
+    let options = Options { ignores_interfaces: !looks_at_interfaces(&config), ..Options::default() };
+    let kernel = Kernel::load(&config.pin_dir, &config.limits, options)?;
     let pins = kernel.pins().clone();
     let (counters, ring) = (Counters::open(&pins)?, EventRing::open(&pins)?);
     let allowed = AllowedEvents::open(&pins)?;
@@ -129,6 +131,13 @@ fn check_cgroups(config: &Config) -> Result<()> {
         bail!("nothing to enforce: give --workload cgroup=PATH,namespace=NS or --cgroup PATH");
     }
     Ok(())
+}
+
+/// Whether anybody wants to know where workloads are in the network.
+fn looks_at_interfaces(config: &Config) -> bool {
+    let wanted = &config.interfaces;
+    let is_named = config.workloads.iter().any(|workload| !workload.interfaces.is_empty());
+    wanted.auto || !wanted.patterns.is_empty() || is_named
 }
 
 fn read_sources(config: &Config) -> Result<Vec<FileSource>> {

@@ -80,6 +80,8 @@ pub struct Place {
     pub inside: BTreeSet<u32>,
     /// The node's side of interfaces that other workloads have, too: nobody's.
     pub shared: BTreeSet<Interface>,
+    /// By which of the others it was given a way outside: the inode of a network namespace, and the number there.
+    pub exits: BTreeSet<(u32, u32)>,
     /// Its interfaces that have no such side.
     pub uncovered: BTreeSet<String>,
     /// Its own addresses. What a workload gives itself later is not its own: whoever may do that may take anybody's.
@@ -114,8 +116,8 @@ pub(crate) struct Memory {
 impl PartialEq for Place {
     fn eq(&self, other: &Self) -> bool {
         let inode = |place: &Self| place.namespace.as_ref().map(|namespace| namespace.inode);
-        (&self.interfaces, &self.inside, &self.shared, &self.uncovered)
-            == (&other.interfaces, &other.inside, &other.shared, &other.uncovered)
+        (&self.interfaces, &self.inside, &self.shared, &self.exits, &self.uncovered)
+            == (&other.interfaces, &other.inside, &other.shared, &other.exits, &other.uncovered)
             && (&self.addresses, self.has_more_addresses, &self.unseen)
                 == (&other.addresses, other.has_more_addresses, &other.unseen)
             && (self.cookie, self.ambient, inode(self)) == (other.cookie, other.ambient, inode(other))

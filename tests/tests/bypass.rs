@@ -16,6 +16,10 @@ mod crafted;
 mod events;
 #[path = "bypass/exhaust.rs"]
 mod exhaust;
+#[path = "bypass/flows.rs"]
+mod flows;
+#[path = "bypass/foreign.rs"]
+mod foreign;
 #[path = "bypass/frames.rs"]
 mod frames;
 #[path = "bypass/injected.rs"]
@@ -30,6 +34,8 @@ mod neighbour;
 mod network;
 #[path = "bypass/plain.rs"]
 mod plain;
+#[path = "bypass/selfmade.rs"]
+mod selfmade;
 #[path = "bypass/sockets.rs"]
 mod sockets;
 #[path = "bypass/stage.rs"]
@@ -38,3 +44,5 @@ mod stage;
 mod stories;
 #[path = "bypass/table.rs"]
 mod table;
+#[path = "bypass/targets.rs"]
+mod targets;

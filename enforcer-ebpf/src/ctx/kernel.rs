@@ -13,7 +13,7 @@ pub(super) static KERNEL: KernelOffsets = KernelOffsets::NONE;
 #[unsafe(no_mangle)]
 static NODE_NETWORK: u32 = 0;
 
-/// The inode of the node's network namespace.
+/// The inode of the node's network namespace; 0 where nobody looks at interfaces.
 #[inline(always)]
 pub fn node_network() -> u32 {
     // SAFETY: a word of the program's own read-only data, which LLVM must not take for the constant that stands here.

@@ -76,6 +76,12 @@ pub fn of_namespace(cookie: NetnsCookie) -> Lookup<Place> {
     place(&cookie, || NAMESPACES.get_ptr(cookie))
 }
 
+/// The workload that was given this interface of a network namespace, by which it reaches the outside past the node's interfaces.
+#[inline(always)]
+pub fn of_exit(network: u32, interface: u32) -> Lookup<Place> {
+    of_namespace(NetnsCookie::exit(network, interface))
+}
+
 #[inline(always)]
 fn place<K: Tagged + Copy>(key: &K, look_up: impl Fn() -> Option<*const PlaceValue>) -> Lookup<Place> {
     match place_once(key, &look_up) {

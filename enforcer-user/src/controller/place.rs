@@ -85,6 +85,7 @@ fn layout(network: &Network) -> Layout {
         if place.ambient {
             layout.namespaces.extend(place.cookie.map(|cookie| (cookie, *cgroup)));
         }
+        layout.exits.extend(place.exits.iter().map(|exit| (*exit, *cgroup)));
         layout.addresses.insert(*cgroup, place.addresses.clone());
     }
     for interface in &network.unknown {

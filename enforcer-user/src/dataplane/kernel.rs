@@ -15,7 +15,7 @@ use enforcer_core::policy::image::{Image, MapOp};
 
 use crate::dataplane::attach;
 use crate::dataplane::interface::{self, Target};
-use crate::dataplane::load::{self, Programs};
+use crate::dataplane::load::{self, Options, Programs};
 use crate::dataplane::maps::Maps;
 use crate::dataplane::misplaced::{self, Misplaced};
 use crate::dataplane::pin::{PinLock, Pins};
@@ -39,9 +39,9 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// Loads the programs over the maps that are pinned, or new ones; for tests, programs that count their look-ups. Nothing is
-    /// attached and nothing in force changes.
-    pub fn load(pin_dir: &Path, limits: &Limits, counts_lookups: bool) -> Result<Self> {
+    /// Loads the programs over the maps that are pinned, or new ones. Nothing is attached and nothing in force
+    /// changes.
+    pub fn load(pin_dir: &Path, limits: &Limits, options: Options) -> Result<Self> {
         let faults = probe::faults(pin_dir);
         if !faults.is_empty() {
             bail!("this machine cannot enforce:\n  {}", faults.join("\n  "));
@@ -49,7 +49,7 @@ impl Kernel {
         let lock = PinLock::take(pin_dir)?;
         let pins = Pins::new(pin_dir);
         let fresh = load::is_fresh(&pins);
-        let programs = load::load(&pins, limits, counts_lookups)?;
+        let programs = load::load(&pins, limits, options)?;
         let mut maps = Maps::open_to_write(&pins, limits.flows)?;
         maps.allow_events(CgroupId::new(0))?;
         maps.allow_flows(CgroupId::new(0))?;

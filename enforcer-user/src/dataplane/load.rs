@@ -68,13 +68,22 @@ impl Programs {
     }
 }
 
+/// What the programs are told when they are loaded.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Options {
+    /// Look-ups are counted: for tests.
+    pub counts_lookups: bool,
+    /// Nobody looks where workloads are in the network: what comes to a socket is taken to come from outside.
+    pub ignores_interfaces: bool,
+}
+
 /// Loads all programs over the pinned maps; maps that are not there yet are made and pinned. On failure nothing is
 /// left that was not there before.
-pub fn load(pins: &Pins, limits: &Limits, counts_lookups: bool) -> Result<Programs> {
+pub fn load(pins: &Pins, limits: &Limits, options: Options) -> Result<Programs> {
     let fresh = is_fresh(pins);
     check_sizes(pins, limits)?;
     pins.create()?;
-    let loaded = load_programs(pins, limits, counts_lookups);
+    let loaded = load_programs(pins, limits, options);
     if loaded.is_err() && fresh {
         unpin_maps(pins);
     }
@@ -96,7 +105,7 @@ pub(super) fn unpin_maps(pins: &Pins) {
     }
 }
 
-fn load_programs(pins: &Pins, limits: &Limits, counts_lookups: bool) -> Result<Programs> {
+fn load_programs(pins: &Pins, limits: &Limits, options: Options) -> Result<Programs> {
     let btf = Btf::from_sys_fs().context("cannot read the kernel's BTF from /sys/kernel/btf/vmlinux")?;
     let paths: Vec<_> = map::ALL.iter().map(|name| (*name, pins.map(name))).collect();
     let mut loader = EbpfLoader::new();
@@ -109,13 +118,13 @@ fn load_programs(pins: &Pins, limits: &Limits, counts_lookups: bool) -> Result<P
     }
     let has_mptcp_helper = u8::from(probe::has_mptcp_helper());
     loader.override_global(HAS_MPTCP_HELPER, &has_mptcp_helper, true);
-    let counts_lookups = u8::from(counts_lookups);
+    let counts_lookups = u8::from(options.counts_lookups);
     loader.override_global(COUNTS_LOOKUPS, &counts_lookups, true);
     let tells_namespace = u8::from(probe::tells_namespace());
     loader.override_global(TELLS_NAMESPACE, &tells_namespace, true);
     let kernel = offsets::of_this_kernel()?;
     loader.override_global(KERNEL, &kernel, true);
-    let node_network = offsets::own_network()?;
+    let node_network = if options.ignores_interfaces { 0 } else { offsets::own_network()? };
     loader.override_global(NODE_NETWORK, &node_network, true);
     let mut ebpf = loader.load(OBJECT).context("cannot create the eBPF maps")?;
     let cgroup = CGROUP_PROGRAMS

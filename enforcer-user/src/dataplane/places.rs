@@ -34,6 +34,8 @@ pub struct Layout {
     pub others: BTreeSet<u32>,
     /// The network namespaces in which a mesh proxy from elsewhere has sockets, by their cookies.
     pub namespaces: BTreeMap<u64, CgroupId>,
+    /// The interfaces by which workloads were given a way outside past the node's: the inode of a network namespace, and the number there.
+    pub exits: BTreeMap<(u32, u32), CgroupId>,
     /// The own addresses of each workload.
     pub addresses: BTreeMap<CgroupId, BTreeSet<IpAddr>>,
 }
@@ -134,6 +136,10 @@ impl Places {
             let value = value(key, *workload, PLACE_HAS_PROXY);
             self.namespaces.insert(key, value, 0).context("cannot write to NAMESPACES")?;
         }
+        for ((network, interface), workload) in &layout.exits {
+            let key = NetnsCookie::exit(*network, *interface);
+            self.namespaces.insert(key, value(key, *workload, 0), 0).context("cannot write to NAMESPACES")?;
+        }
         Ok(failed)
     }
 
@@ -166,8 +172,14 @@ impl Places {
             layout.interfaces.contains_key(&key.get()) || layout.others.contains(&key.get())
         };
         take(&mut self.interfaces, is_there).context("cannot write to INTERFACES")?;
-        take(&mut self.namespaces, |key| layout.namespaces.contains_key(&key.get()))
-            .context("cannot write to NAMESPACES")
+        let exits: BTreeSet<u64> = layout
+            .exits
+            .keys()
+            .map(|(network, interface)| NetnsCookie::exit(*network, *interface).get())
+            .collect();
+        let is_known =
+            |key: &NetnsCookie| layout.namespaces.contains_key(&key.get()) || exits.contains(&key.get());
+        take(&mut self.namespaces, is_known).context("cannot write to NAMESPACES")
     }
 }
 

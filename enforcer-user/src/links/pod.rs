@@ -35,6 +35,8 @@ pub struct PodInterface {
     pub host: Option<u32>,
     /// Whether it is one of a veth pair that ends in our namespace, be that end known or not.
     pub ends_here: bool,
+    /// Whether it leads outside and nobody but the node's root can have made it so: hardware, or its other end is in our namespace.
+    pub is_given: bool,
     /// Whether packets can leave the pod by it, rather than by another interface of the pod.
     pub leaves: bool,
     /// Where it ends or what it sits on is, as numbered by the pod.
@@ -80,6 +82,8 @@ impl PodNetwork {
             ends_here: is_veth(&link)
                 && link.peer_namespace.is_some()
                 && link.peer_namespace == numbers.ours_there,
+            is_given: link.kind.is_none()
+                || link.peer_namespace.is_some() && link.peer_namespace == numbers.ours_there,
             leaves: leaves(&link),
             peer_namespace: link.peer_namespace,
             name: link.name,

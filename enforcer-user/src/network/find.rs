@@ -121,7 +121,12 @@ impl<'a> Looker<'a> {
                     place.interfaces.insert(host);
                 }
                 _ if !of_pod.leaves => {}
-                found => is_uncovered(place, of_pod, found.is_some()),
+                found => {
+                    if of_pod.is_given {
+                        place.exits.extend(u32::try_from(network.inode).map(|inode| (inode, of_pod.index)));
+                    }
+                    is_uncovered(place, of_pod, found.is_some());
+                }
             }
         }
     }

@@ -5,7 +5,7 @@
 //! `on NAME exchange COUNT SIZE [ADDR]` (asks often, with datagrams of that size), `on NAME close`.
 //!
 //! Bytes of their own, both ways: `on NAME send MARKER`, `on NAME send-to ADDR MARKER`, `on NAME receive` (what came, in
-//! hexadecimal, or `silence`). A server: `keep NAME listen PORT`, `on NAME accept OTHER`; of datagrams: `keep NAME bind ADDR:PORT`. `on NAME tuple` says both addresses of a connection.
+//! hexadecimal, or `silence`). A server: `keep NAME listen PORT`, `on NAME accept OTHER`; of datagrams: `keep NAME bind ADDR:PORT`. `keep NAME from ADDR:PORT` will connect from there. `on NAME tuple` says both addresses of a connection.
 //! Much at a time: `on NAME pour COUNT`, `on NAME drain COUNT` (bytes).
 //! By hand: `keep NAME packet` and `keep NAME raw4|raw6`, `on NAME craft TECHNIQUE MARKER ADDR ...` for what a technique builds.
 //! To another process: `on NAME give PATH` here, `take NAME tcp|udp|packet|raw PATH` there.
@@ -59,6 +59,7 @@ impl Sockets {
             "raw4" => Kept::Raw(raw(Domain::IPV4)?),
             "raw6" => Kept::Raw(raw(Domain::IPV6)?),
             _ if kind.starts_with("bind ") => Kept::Udp(bound(kind)?),
+            _ if kind.starts_with("from ") => Kept::Tcp(connecting_from(kind)?),
             _ if kind.starts_with("listen ") => Kept::Tcp(listener(kind)?),
             _ => bail!("no socket is of the kind {kind:?}"),
         };
@@ -240,10 +241,24 @@ fn raw(domain: Domain) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// A UDP socket at this address.
+/// A UDP socket at this address, of its family only.
 fn bound(kind: &str) -> Result<UdpSocket> {
     let at: SocketAddr = kind.strip_prefix("bind ").context("bind where?")?.parse().context("no address")?;
-    UdpSocket::bind(at).with_context(|| format!("binding to {at}"))
+    let socket = Socket::new(Domain::for_address(at), Type::DGRAM, None)?;
+    if at.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&at.into()).with_context(|| format!("binding to {at}"))?;
+    Ok(socket.into())
+}
+
+/// A TCP socket that will connect from this address.
+fn connecting_from(kind: &str) -> Result<Socket> {
+    let at: SocketAddr = kind.strip_prefix("from ").context("from where?")?.parse().context("no address")?;
+    let socket = calls::tcp(at, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&at.into()).with_context(|| format!("binding to {at}"))?;
+    Ok(socket)
 }
 
 /// A server at every address, IPv4 too.

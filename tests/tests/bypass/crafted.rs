@@ -136,17 +136,39 @@ const FRAGMENTS: &[Case] = &[
         &["frag-tiny-tcp {ok4}", "frag-tiny-tcp {ok6}", "frag-tiny-tcp {4}"],
     ),
     (
-        "Overlapping fragments",
+        "A second first fragment",
         "interface",
         "not_registered",
         Like(
             "itself",
-            &["frag-overlap {4} allowed=192.0.2.10:53", "frag-overlap {6} allowed=[2001:db8::10]:53"],
+            &[
+                "frag-second-first {4} allowed=192.0.2.10:53",
+                "frag-second-first {6} allowed=[2001:db8::10]:53",
+            ],
         ),
         &[
-            "frag-overlap 192.0.2.53:9000 allowed=192.0.2.53:53",
-            "frag-overlap [2001:db8::53]:9000 allowed=[2001:db8::53]:53",
+            "frag-second-first 192.0.2.53:9000 allowed=192.0.2.53:53",
+            "frag-second-first [2001:db8::53]:9000 allowed=[2001:db8::53]:53",
         ],
+    ),
+    (
+        "Fragments over TCP ports or flags",
+        "interface",
+        "fragment",
+        Like("behind them", &["frag-overlap {4} in=tcp at=24", "frag-overlap {6} in=tcp at=24"]),
+        &[
+            "frag-overlap {ok4} in=tcp at=8",
+            "frag-overlap {ok4} in=tcp at=16",
+            "frag-overlap {ok6} in=tcp at=8",
+            "frag-overlap {ok6} in=tcp at=16",
+        ],
+    ),
+    (
+        "Fragments over a UDP payload",
+        "interface",
+        "not_registered",
+        Same,
+        &["frag-overlap {4} at=8", "frag-overlap {6} at=8", "frag-overlap {4} at=16"],
     ),
     (
         "Later fragments only",
@@ -162,13 +184,7 @@ const FRAGMENTS: &[Case] = &[
         Same,
         &["frag-after-allowed {4} allowed={ok4}", "frag-after-allowed {6} allowed={ok6}"],
     ),
-    (
-        "A fragment that is all there is",
-        "interface",
-        "not_registered",
-        Same,
-        &["frag-whole {4}", "frag-whole {6}"],
-    ),
+    ("An IPv6 fragment that is all there is", "interface", "not_registered", Same, &["frag-whole {6}"]),
 ];
 
 #[test]

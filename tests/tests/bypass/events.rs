@@ -31,7 +31,12 @@ pub(crate) struct Denial {
 impl Denial {
     /// None: what the table says of a limit.
     pub(crate) fn nowhere() -> Self {
-        Self { hook: "nowhere".to_owned(), reason: "a limit".to_owned(), workload: String::new(), to: None }
+        Self::known("nowhere", "a limit")
+    }
+
+    /// One of which no event tells.
+    pub(crate) fn known(hook: &str, reason: &str) -> Self {
+        Self { hook: hook.to_owned(), reason: reason.to_owned(), workload: String::new(), to: None }
     }
 }
 
@@ -75,12 +80,16 @@ impl Events {
         bail!("the agent does not tell that {to} was denied")
     }
 
-    /// The first denial of a workload from now on; none within a second or two is none.
-    pub(crate) fn first_of(&self, workload: &str) -> Result<Option<Denial>> {
+    /// The first denial of a workload from now on to whom `meets`; none within a second or two is none.
+    pub(crate) fn first_of(
+        &self,
+        workload: &str,
+        meets: impl Fn(Option<IpAddr>) -> bool,
+    ) -> Result<Option<Denial>> {
         let since = Instant::now();
         while let Some(left) = PATIENCE.checked_sub(since.elapsed()) {
             match self.next_within(left)? {
-                Some(denial) if denial.workload == workload => return Ok(Some(denial)),
+                Some(denial) if denial.workload == workload && meets(denial.to) => return Ok(Some(denial)),
                 _ => {}
             }
         }

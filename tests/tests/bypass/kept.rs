@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use enforcer_tests::marker::Marker;
@@ -12,9 +13,10 @@ use enforcer_tests::world::Spot;
 use crate::events::Denial;
 use crate::stage::{Stage, registered};
 use crate::table::{self, Row};
+use crate::targets::begins;
 
 /// By these sockets, and what each does with them.
-const SOCKETS: [(&str, &str, &str); 7] = [
+pub(crate) const SOCKETS: [(&str, &str, &str); 7] = [
     ("udp4", "udp", "send-to {4} MARKER"),
     ("udp6", "udp", "send-to {6} MARKER"),
     ("tcp4", "tcp", "connect {4}"),
@@ -24,9 +26,9 @@ const SOCKETS: [(&str, &str, &str); 7] = [
     ("raw6", "raw", "craft udp-packet MARKER {6}"),
 ];
 
-fn call(last: &str, marker: &Marker, (v4, v6): (SocketAddr, SocketAddr)) -> String {
+pub(crate) fn call(name: &str, last: &str, marker: &Marker, (v4, v6): (SocketAddr, SocketAddr)) -> String {
     let last = last.replace("MARKER", &marker.to_string());
-    format!("on one {}", last.replace("{4}", &v4.to_string()).replace("{6}", &v6.to_string()))
+    format!("on {name} {}", last.replace("{4}", &v4.to_string()).replace("{6}", &v6.to_string()))
 }
 
 /// A process in the pod's network, but in a cgroup that is no workload's.
@@ -36,12 +38,17 @@ fn elsewhere(stage: &Stage) -> Result<Probe> {
     Probe::start_at(world, Spot { cgroup: Some(&cgroup), network: Some(&network), ..Spot::default() })
 }
 
-/// With `{4}` and `{6}` registered it must arrive.
-fn arrives(stage: &mut Stage, probe: &mut Probe, last: &str) -> Result<()> {
+/// With `{4}` and `{6}` registered it must arrive: the marker, or what begins a connection.
+pub(crate) fn arrives(stage: &mut Stage, probe: &mut Probe, name: &str, last: &str) -> Result<()> {
     stage.outside.clear()?;
     let marker = Marker::fresh();
-    let answer = probe.ask(&call(last, &marker, registered()))?;
-    let seen = [stage.outside.saw(&marker)?, stage.outside.saw_to(registered().0.ip())?].concat();
+    let answer = probe.ask(&call(name, last, &marker, registered()))?;
+    let seen = if last.starts_with("connect ") {
+        let frames = stage.outside.saw_to(registered().0.ip())?;
+        frames.into_iter().filter(|frame| begins(frame)).collect()
+    } else {
+        stage.outside.saw(&marker)?
+    };
     ensure!(!seen.is_empty(), "the control {last} DOES NOT ARRIVE: {answer}");
     Ok(())
 }
@@ -69,10 +76,10 @@ fn sockets_are_made_before_the_process_enters_the_workload() -> Result<()> {
         fs::write(cgroup, probe.pid().to_string()).context("moving a process")?;
         met.push(
             stage
-                .stopped_if(|_, marker, to| probe.ask(&call(last, marker, to)))
+                .stopped_if(|_, marker, to| probe.ask(&call("one", last, marker, to)))
                 .with_context(|| format!("{kind} {last}"))?,
         );
-        arrives(&mut stage, &mut probe, &last.replace("one", "two"))?;
+        arrives(&mut stage, &mut probe, "two", last)?;
     }
     for denial in &met {
         println!("{denial:?}");
@@ -83,6 +90,43 @@ fn sockets_are_made_before_the_process_enters_the_workload() -> Result<()> {
     )
 }
 
+/// One process gives another a socket.
+pub(crate) fn pass(giver: &mut Probe, taker: &mut Probe, name: &str, kind: &str, path: &Path) -> Result<()> {
+    taker.tell(&format!("take {name} {kind} {}", path.display()))?;
+    assert_eq!(giver.ask(&format!("on {name} give {}", path.display()))?["said"], "given");
+    assert_eq!(taker.answer()?["said"], "taken");
+    Ok(())
+}
+
+/// The process that made it was allowed to connect it, and so it goes on until the registry changes.
+#[test]
+fn a_connection_is_passed_in_from_elsewhere() -> Result<()> {
+    let mut stage = Stage::new()?;
+    let path = stage.node.world().directory().join("passed");
+    let mut met = Vec::new();
+    stage.said(OUTSIDE, "keep server listen 9100")?;
+    let mut giver = elsewhere(&stage)?;
+    let mut taker = Probe::start_in_pod(stage.node.world(), &stage.node.world().pod("curl")?)?;
+    let kinds = [("tcp4", "192.0.2.10:9100"), ("tcp6", "[2001:db8::10]:9100")];
+    for (kind, to) in kinds {
+        assert_eq!(giver.ask(&format!("keep {kind} {kind}"))?["said"], "made");
+        assert_eq!(giver.ask(&format!("on {kind} connect {to}"))?["said"], "connected");
+        pass(&mut giver, &mut taker, kind, "tcp", &path)?;
+        let marker = Marker::fresh();
+        assert_eq!(taker.ask(&format!("on {kind} send {marker}"))?["sent"], 16);
+        ensure!(!stage.outside.saw(&marker)?.is_empty(), "{kind}: the control does not arrive");
+    }
+    stage.node.write("registry.yaml", "outboundTrafficPolicy: {mode: REGISTRY_ONLY}\n")?;
+    stage.node.expect_soon("curl", &[("tcp 192.0.2.10:9000", "EPERM")]);
+    for (kind, to) in kinds {
+        let to: SocketAddr = to.parse().context("no address")?;
+        let send = |_: &Stage, marker: &Marker| taker.ask(&format!("on {kind} send {marker}"));
+        met.push(stage.stopped_to(to.ip(), send).context(kind)?);
+    }
+    let technique = "A connection passed in by SCM_RIGHTS";
+    table::publish("81 passed tcp", &[row(technique, &met, "interface", "not_registered", "before")])
+}
+
 #[test]
 fn sockets_are_passed_in_from_elsewhere() -> Result<()> {
     let mut stage = Stage::new()?;
@@ -90,20 +134,21 @@ fn sockets_are_passed_in_from_elsewhere() -> Result<()> {
     let mut met = Vec::new();
     for (kind, taken, last) in SOCKETS {
         let mut giver = elsewhere(&stage)?;
-        assert_eq!(giver.ask(&format!("keep one {kind}"))?["said"], "made");
         let mut taker = Probe::start_in_pod(stage.node.world(), &stage.node.world().pod("curl")?)?;
-        taker.tell(&format!("take one {taken} {}", path.display()))?;
-        assert_eq!(giver.ask(&format!("on one give {}", path.display()))?["said"], "given");
-        assert_eq!(taker.answer()?["said"], "taken");
+        for name in ["one", "two"] {
+            assert_eq!(giver.ask(&format!("keep {name} {kind}"))?["said"], "made");
+            pass(&mut giver, &mut taker, name, taken, &path)?;
+        }
         met.push(
             stage
-                .stopped_if(|_, marker, to| taker.ask(&call(last, marker, to)))
+                .stopped_if(|_, marker, to| taker.ask(&call("one", last, marker, to)))
                 .with_context(|| format!("{kind} {last}"))?,
         );
+        arrives(&mut stage, &mut taker, "two", last)?;
         if kind != "tcp4" {
-            arrives(&mut stage, &mut taker, last)?;
+            arrives(&mut stage, &mut taker, "one", last)?;
             // What was allowed by this socket says nothing of what comes after it.
-            let again = stage.stopped_if(|_, marker, to| taker.ask(&call(last, marker, to)));
+            let again = stage.stopped_if(|_, marker, to| taker.ask(&call("one", last, marker, to)));
             met.push(again.with_context(|| format!("{kind} {last}, again"))?);
         }
     }
@@ -143,11 +188,9 @@ fn connections_outlive_the_service_and_are_stopped() -> Result<()> {
     stage.node.write("registry.yaml", "outboundTrafficPolicy: {mode: REGISTRY_ONLY}\n")?;
     stage.node.expect_soon("curl", &[("tcp 192.0.2.10:9000", "EPERM"), ("udp 192.0.2.10:9000", "EPERM")]);
     for kind in ["tcp4", "tcp6", "udp4", "udp6"] {
-        met.push(
-            stage
-                .stopped_if(|stage, marker, _| stage.ask("curl", &format!("on {kind} send {marker}")))
-                .context(kind)?,
-        );
+        let to = if kind.ends_with('4') { registered().0 } else { registered().1 };
+        let send = |stage: &Stage, marker: &Marker| stage.ask("curl", &format!("on {kind} send {marker}"));
+        met.push(stage.stopped_to(to.ip(), send).context(kind)?);
     }
     let at = |met: &[Denial], technique| row(technique, met, "interface", "not_registered", "before");
     table::publish(
@@ -181,7 +224,8 @@ fn the_ports_of_an_inbound_connection_are_used_again() -> Result<()> {
             assert!(!stage.outside.saw(&marker)?.is_empty(), "{kind}: the answer does not arrive");
             assert_eq!(stage.said(OUTSIDE, "on client close")?, "closed");
             assert_eq!(stage.said("curl", "on one close")?, "closed");
-            let denial = stage.stopped_if(|stage, marker, _| {
+            let client: SocketAddr = from.parse().context("no address")?;
+            let denial = stage.stopped_to(client.ip(), |stage, marker| {
                 stage.ask("curl", &format!("try {name} {marker} {from} source={to}"))
             });
             let denial = denial.with_context(|| format!("{name} {kind}"))?;

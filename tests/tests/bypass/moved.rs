@@ -1,7 +1,7 @@
 //! A workload that may configure its own network: addresses that it takes, and its interface in a namespace within.
 
 use std::fs::{self, File};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -22,7 +22,7 @@ use crate::stage::{Stage, builder};
 use crate::table::{self, Row};
 
 /// Longer than the agent takes to look again where a workload is.
-const LOOK: Duration = Duration::from_secs(32);
+pub(crate) const LOOK: Duration = Duration::from_secs(32);
 
 /// What `sh` does in a network, as a process of the pod.
 pub(crate) fn shell(world: &World, pod: &Pod, network: &Path, script: &str) -> Result<()> {
@@ -32,24 +32,47 @@ pub(crate) fn shell(world: &World, pod: &Pod, network: &Path, script: &str) -> R
     Ok(())
 }
 
-/// A process of the pod in a network namespace of its own.
-struct Within(Child);
+/// The same as a process of nobody.
+pub(crate) fn shell_in(world: &World, network: &Path, script: &str) -> Result<()> {
+    let spot = Spot { network: Some(network), ..Spot::default() };
+    let done = finish(world.command(Path::new("sh"), spot)?.args(["-ec", script]))?;
+    ensure!(done.code == Some(0), "{script}: {}", done.stderr);
+    Ok(())
+}
+
+/// A process of a workload in a network namespace of its own.
+pub(crate) struct Within(Child);
 
 impl Within {
     fn new(world: &World, pod: &Pod, cgroup: &Path) -> Result<Self> {
-        let network = pod.network();
-        let spot = Spot { cgroup: Some(cgroup), network: Some(&network), ..Spot::default() };
+        Self::at(world, cgroup, &pod.network())
+    }
+
+    /// Made in that network namespace.
+    pub(crate) fn at(world: &World, cgroup: &Path, network: &Path) -> Result<Self> {
+        let spot = Spot { cgroup: Some(cgroup), network: Some(network), ..Spot::default() };
+        Self::unshared(world, spot, "-n")
+    }
+
+    /// Made in the node's, as anybody can who may make a user namespace.
+    pub(crate) fn of_user(world: &World, cgroup: &Path) -> Result<Self> {
+        Self::unshared(world, Spot { cgroup: Some(cgroup), ..Spot::default() }, "-Urn")
+    }
+
+    fn unshared(world: &World, spot: Spot<'_>, flags: &str) -> Result<Self> {
         let mut command = world.command(Path::new("unshare"), spot)?;
-        let child = command.args(["-n", "sleep", "600"]).stdin(Stdio::null()).spawn().context("unshare")?;
+        let child = command.args([flags, "sleep", "600"]).stdin(Stdio::null()).spawn().context("unshare")?;
         let within = Self(child);
-        let outer = fs::read_link(&network).context("the pod's namespace")?;
-        while fs::read_link(within.network()).context("the namespace within")? == outer {
+        let comm = format!("/proc/{}/comm", within.0.id());
+        // Then it has left.
+        while fs::read_to_string(&comm).context("the process within")?.trim() != "sleep" {
             sleep(Duration::from_millis(5));
         }
         Ok(within)
     }
 
-    fn network(&self) -> PathBuf {
+    /// Its network namespace.
+    pub(crate) fn network(&self) -> PathBuf {
         PathBuf::from(format!("/proc/{}/ns/net", self.0.id()))
     }
 }
@@ -122,7 +145,10 @@ impl<'a> Watched<'a> {
     fn stopped(&mut self, command: &str) -> Result<Denial> {
         let seen = self.attempt(command)?;
         ensure!(seen == 0, "{command} PASSES");
-        self.events.first_of("curl")?.with_context(|| format!("nobody denied {command}"))
+        let to: SocketAddr = command.split(' ').nth(1).context("no target")?.parse().context("no target")?;
+        self.events
+            .first_of("curl", |it| it == Some(to.ip()))?
+            .with_context(|| format!("nobody denied {command}"))
     }
 
     /// Who stops what is denied, while what is allowed arrives.

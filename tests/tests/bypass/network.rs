@@ -1,16 +1,21 @@
 //! Messages of the network itself, and packets within packets.
 
-use anyhow::Result;
+use std::net::{IpAddr, SocketAddr};
+
+use anyhow::{Result, ensure};
+use enforcer_tests::marker::Marker;
+use enforcer_tests::node::OUTSIDE;
 
 use crate::stage::Control::{self, Like, Same};
 use crate::stage::{Case, Stage};
+use crate::table::{self, Row};
 
 const ECHO: Control = Like("echo", &["icmp-echo {4}", "icmp-echo {6}"]);
 const PACKET: Control = Like("UDP frame", &["packet-raw {4}", "packet-raw {6}"]);
 
 const MESSAGES: &[Case] = &[
     ("ICMP echo with payload", "interface", "not_registered", Same, &["icmp-echo {4}", "icmp-echo {6}"]),
-    ("ICMP error with payload", "interface", "no_flow", ECHO, &["icmp-error {4}", "icmp-error {6}"]),
+    ("ICMP error with payload", "interface", "no_flow", Same, &["icmp-error {4}", "icmp-error {6}"]),
     (
         "ICMP timestamp and redirect",
         "interface",
@@ -47,9 +52,38 @@ fn messages_of_the_network() -> Result<()> {
     Stage::new()?.all("70 messages", MESSAGES)
 }
 
+/// An error may quote what a client outside has sent, and nothing that he has not.
+#[test]
+fn errors_quote_what_came_in() -> Result<()> {
+    let mut stage = Stage::new()?;
+    let pod = stage.node.world().pod("curl")?;
+    let places = [("10.255.0.2", IpAddr::from(pod.ipv4())), ("fd00:255::2", IpAddr::from(pod.ipv6()))];
+    let mut met = Vec::new();
+    for (client, own) in places {
+        let client: IpAddr = client.parse()?;
+        let (from, to) = (SocketAddr::new(client, 4430), SocketAddr::new(own, 7001));
+        let question = Marker::fresh();
+        stage.said("curl", &format!("keep server bind {to}"))?;
+        stage.said(OUTSIDE, &format!("keep {client} bind {from}"))?;
+        stage.ask(OUTSIDE, &format!("on {client} send-to {to} {question}"))?;
+        assert_eq!(stage.said("curl", "on server receive")?, question.to_string());
+        stage.begin()?;
+        let marker = Marker::fresh();
+        stage.ask("curl", &format!("try icmp-error {marker} {from} source={to}"))?;
+        ensure!(!stage.outside.saw(&marker)?.is_empty(), "the error about what came in does not arrive");
+        let others = [(SocketAddr::new(client, 4431), to), (from, SocketAddr::new(own, 7002))];
+        for (from, to) in others {
+            met.push(stage.stopped_to(client, |stage, marker| {
+                stage.ask("curl", &format!("try icmp-error {marker} {from} source={to}"))
+            })?);
+        }
+    }
+    table::publish("70 quoted", &[Row::of("ICMP error about another flow", &met, "what came in")])
+}
+
 const TUNNELS: &[Case] = &[
     (
-        "IPIP, sit, GRE made inside",
+        "IPIP, sit, GRE by hand",
         "interface",
         "protocol",
         PACKET,
@@ -64,12 +98,13 @@ const TUNNELS: &[Case] = &[
         ],
     ),
     (
-        "VXLAN, Geneve made inside",
+        "VXLAN, Geneve by hand",
         "interface",
         "not_registered",
         PACKET,
         &["vxlan {4} via=192.0.2.10", "vxlan {6}", "geneve {4}"],
     ),
+    ("A VXLAN device", "interface", "not_registered", Same, &["vxlan-device {4}", "vxlan-device {6}"]),
 ];
 
 #[test]

@@ -1,9 +1,11 @@
 //! By sockets: TCP and UDP, raw ones, and what stands for them.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
+use enforcer_tests::marker::Marker;
 
 use crate::stage::Control::{Like, Same};
 use crate::stage::{Case, Stage};
+use crate::targets::begins;
 
 const UDP: crate::stage::Control = Like("UDP", &["udp {4}", "udp {6}"]);
 const TCP: crate::stage::Control = Like("TCP", &["tcp {4}", "tcp {6}"]);
@@ -34,6 +36,13 @@ const STREAMS: &[Case] = &[
         "not_registered",
         TCP,
         &["dns-tcp {ip4}:53", "dns-tcp [{ip6}]:53"],
+    ),
+    (
+        "DNS over TCP, registered for UDP only",
+        "connect",
+        "not_registered",
+        TCP,
+        &["dns-tcp 192.0.2.53:53", "dns-tcp [2001:db8::53]:53"],
     ),
     ("SO_MARK 1337, TCP", "connect", "not_registered", Same, &["tcp-mark {4}"]),
     ("SO_BINDTODEVICE, TCP", "connect", "not_registered", Same, &["tcp-device {4}"]),
@@ -220,13 +229,7 @@ const DETOURS: &[Case] = &[
         &["nested-cgroup {4}", "nested-cgroup {6}"],
     ),
     ("A child that is uid 1337", "connect", "not_registered", Same, &["setuid-1337 {4}", "setuid-1337 {6}"]),
-    (
-        "A TUN device inside",
-        "sendmsg",
-        "not_registered",
-        Like("UDP frame", &["packet-raw {4}"]),
-        &["tun-inside {4}", "tun-inside {6}"],
-    ),
+    ("A TUN device inside", "interface", "not_registered", Same, &["tun-inside {4}", "tun-inside {6}"]),
     (
         "A new network namespace inside",
         "sendmsg",
@@ -234,9 +237,51 @@ const DETOURS: &[Case] = &[
         Same,
         &["new-netns {4}", "new-netns {6}"],
     ),
+    (
+        "A frame in such a namespace",
+        "interface",
+        "not_registered",
+        Same,
+        &["new-netns {4} way=packet", "new-netns {6} way=packet"],
+    ),
 ];
+
+/// When the agent has seen the pair: the pod is then judged at its sockets, too.
+const WITHIN: &[Case] = &[(
+    "A raw socket in such a namespace",
+    "packet",
+    "not_registered",
+    Same,
+    &["new-netns {4} way=raw", "new-netns {6} way=raw"],
+)];
 
 #[test]
 fn with_the_help_of_others() -> Result<()> {
-    Stage::new()?.all("50 detours", DETOURS)
+    let mut stage = Stage::new()?;
+    stage.all("50 detours", DETOURS)?;
+    stage.node.status_soon(|status| (status["workloads"][0]["covered"] == false).then_some(()))?;
+    stage.all("51 within", WITHIN)
+}
+
+/// They are the workload itself: what is sent there comes back, and nothing leaves.
+#[test]
+fn unspecified_addresses_are_ones_own() -> Result<()> {
+    let mut stage = Stage::new()?;
+    stage.said("curl", "keep server listen 7000")?;
+    for (name, any, own) in [("udp4", "0.0.0.0", "127.0.0.1"), ("udp6", "[::]", "[::1]")] {
+        stage.begin()?;
+        let marker = Marker::fresh();
+        assert_eq!(stage.said("curl", &format!("keep {name} bind {any}:7001"))?, "made");
+        stage.ask("curl", &format!("on {name} send-to {any}:7001 {marker}"))?;
+        assert_eq!(stage.said("curl", &format!("on {name} receive"))?, marker.to_string());
+        let kind = name.replace("udp", "tcp");
+        stage.said("curl", &format!("keep client {kind}"))?;
+        assert_eq!(stage.said("curl", &format!("on client connect {any}:7000"))?, "connected");
+        assert_eq!(stage.said("curl", "on client peer")?, format!("{own}:7000"));
+        let sent = stage.sent.as_ref().context("a pod has an interface")?;
+        ensure!(sent.saw(&marker)?.is_empty(), "{any}: it leaves the pod");
+        stage.is_nowhere(&marker, &[])?;
+        ensure!(!sent.all()?.iter().any(|frame| begins(frame)), "{any}: a connection leaves the pod");
+    }
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! A node with an enforced pod and its neighbour, captures of all that could leave, and what is asked of each technique.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use anyhow::{Context as _, Result, ensure};
@@ -10,6 +11,7 @@ use serde_json::Value;
 
 use crate::events::{Denial, Events};
 use crate::table::{self, Row};
+use crate::targets::{self, Targets};
 
 /// An address of each family, registered for TCP and UDP; one for another port only; and a VIP.
 pub(crate) const REGISTRY: &str = r#"
@@ -134,10 +136,10 @@ impl Stage {
             rows.push(self.case(case, &mut faults));
         }
         let after = self.node.status()?;
-        for (_, _, reason, _, tries) in cases {
+        for (reason, tries) in tries_by_reason(cases) {
             let counted = decisions(&after, reason).0.saturating_sub(decisions(&before, reason).0);
-            if counted < tries.len() as u64 {
-                faults.push(format!("{reason} was counted {counted} times only"));
+            if counted < tries {
+                faults.push(format!("{reason} was counted {counted} times only, of {tries}"));
             }
         }
         ensure!(faults.is_empty(), "not as they should be:\n{}\n{}", faults.join("\n"), self.node.log());
@@ -178,7 +180,10 @@ impl Stage {
 
     /// Tries what must not arrive: who stopped it.
     pub(crate) fn stopped(&mut self, command: &str) -> Result<Denial> {
-        self.stopped_if(|stage, marker, (v4, v6)| stage.attempt(&filled(command, v4, v6), marker))
+        self.begin()?;
+        let (v4, v6) = self.strangers();
+        let targets = Targets::of_command(command, v4, v6);
+        self.stopped_at(&targets, |stage, marker| stage.attempt(&filled(command, v4, v6), marker))
     }
 
     /// Does what must not arrive, to addresses that nobody has talked to: who stopped it.
@@ -188,13 +193,33 @@ impl Stage {
     ) -> Result<Denial> {
         self.begin()?;
         let (v4, v6) = self.strangers();
+        self.stopped_at(&Targets::strangers(v4, v6), |stage, marker| act(stage, marker, (v4, v6)))
+    }
+
+    /// Does what must not arrive any more at an address that others may be talking to: who stopped it.
+    pub(crate) fn stopped_to(
+        &mut self,
+        to: IpAddr,
+        act: impl FnOnce(&Self, &Marker) -> Result<Value>,
+    ) -> Result<Denial> {
+        self.begin()?;
+        self.stopped_at(&Targets::known(to), act)
+    }
+
+    /// Does what must not arrive there.
+    pub(crate) fn stopped_at(
+        &self,
+        targets: &Targets,
+        act: impl FnOnce(&Self, &Marker) -> Result<Value>,
+    ) -> Result<Denial> {
         let marker = Marker::fresh();
-        let answer = act(self, &marker, (v4, v6))?;
-        let denial = self.events.first_of(self.who)?;
-        self.is_nowhere(&marker, &[v4.ip(), v6.ip()]).with_context(|| format!("the probe said {answer}"))?;
+        let answer = act(self, &marker)?;
+        let denial = self.events.first_of(self.who, |to| targets.meet(to))?;
+        self.is_nowhere(&marker, targets.nowhere()).with_context(|| format!("the probe said {answer}"))?;
         let denial = denial.with_context(|| format!("nobody denied it: the probe said {answer}"))?;
         if let ("interface", Some(sent)) = (&*denial.hook, &self.sent) {
-            ensure!(sent.count()? > 0, "it did not leave the pod: the probe said {answer}");
+            let own = |frame: &Vec<u8>| marker.is_in(frame) || targets.are_in(frame);
+            ensure!(sent.all()?.iter().any(own), "it did not leave the pod: the probe said {answer}");
         }
         Ok(denial)
     }
@@ -223,8 +248,8 @@ impl Stage {
         let begins = command.starts_with("syn ");
         let mut seen = self.outside.saw(&marker)?;
         if begins {
-            seen.extend(self.outside.saw_to(v4.ip())?);
-            seen.extend(self.outside.saw_to(v6.ip())?);
+            let frames = [self.outside.saw_to(v4.ip())?, self.outside.saw_to(v6.ip())?].concat();
+            seen.extend(frames.into_iter().filter(|frame| targets::begins(frame)));
         }
         for (_, capture) in &self.inside {
             seen.extend(capture.saw(&marker)?);
@@ -232,7 +257,7 @@ impl Stage {
         ensure!(
             !seen.is_empty(),
             "DOES NOT ARRIVE: the probe said {answer}; denied: {:?}",
-            self.events.first_of(self.who)?
+            self.events.first_of(self.who, |_| true)?
         );
         Ok(())
     }
@@ -262,6 +287,15 @@ impl Stage {
             SocketAddr::new(v6.into(), 9000),
         )
     }
+}
+
+/// How often each reason has to be met, over the whole family.
+fn tries_by_reason(cases: &[Case]) -> BTreeMap<&'static str, u64> {
+    let mut all = BTreeMap::new();
+    for (_, _, reason, _, tries) in cases {
+        *all.entry(*reason).or_default() += tries.len() as u64;
+    }
+    all
 }
 
 /// A registry, the pods, and an agent that tells everything.

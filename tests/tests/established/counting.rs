@@ -12,6 +12,7 @@ use enforcer_tests::frame::{self, ethertype, protocol};
 use enforcer_tests::needs;
 use enforcer_tests::node::Node;
 use enforcer_tests::pod::{GATEWAY, Pod};
+use enforcer_user::dataplane::load::Options;
 use enforcer_user::dataplane::{Dataplane as _, Kernel, Layout, Placed};
 use serde_json::Value;
 
@@ -34,8 +35,9 @@ impl Counting {
             layout.addresses.insert(id, [pod.ipv4().into(), pod.ipv6().into()].into());
         }
         let pins = world.outside(&world.pin_dir());
+        let options = Options { counts_lookups: true, ..Options::default() };
         let kernel = world.on_node(|| {
-            let mut kernel = Kernel::load(&pins, &Limits::default(), true)?;
+            let mut kernel = Kernel::load(&pins, &Limits::default(), options)?;
             kernel.attach(&[(id, cgroup.clone())], &|_| Vec::new())?;
             let failed = kernel.place(&layout, &|_| Vec::new())?;
             anyhow::ensure!(failed.is_empty(), "{failed:?}");

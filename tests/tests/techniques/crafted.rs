@@ -96,14 +96,18 @@ fn fragments() -> Result<()> {
         ("frag-tiny-first [2001:db8:7::7]:9000", Outside(FRAGMENT)),
         ("frag-tiny-tcp 203.0.113.7:9000", Outside(TCP)),
         ("frag-tiny-tcp [2001:db8:7::7]:9000", Outside(FRAGMENT)),
-        ("frag-overlap 203.0.113.7:9000 allowed=203.0.113.7:53", Outside(UDP)),
-        ("frag-overlap [2001:db8:7::7]:9000 allowed=[2001:db8:7::7]:53", Outside(FRAGMENT)),
+        ("frag-second-first 203.0.113.7:9000 allowed=203.0.113.7:53", Outside(UDP)),
+        ("frag-second-first [2001:db8:7::7]:9000 allowed=[2001:db8:7::7]:53", Outside(FRAGMENT)),
+        ("frag-overlap 203.0.113.7:9000 at=8", Outside(UDP)),
+        ("frag-overlap [2001:db8:7::7]:9000 at=8", Outside(FRAGMENT)),
+        ("frag-overlap 203.0.113.7:9000 in=tcp at=8", Outside(TCP)),
+        ("frag-overlap 203.0.113.7:9000 in=tcp at=16", Outside(TCP)),
+        ("frag-overlap [2001:db8:7::7]:9000 in=tcp at=8", Outside(FRAGMENT)),
         ("frag-later-only 203.0.113.7:9000", Outside(UDP)),
         ("frag-later-only [2001:db8:7::7]:9000", Outside(FRAGMENT)),
         ("frag-after-allowed 203.0.113.7:9000 allowed=192.0.2.10:53", Outside(UDP)),
         ("frag-after-allowed 203.0.113.7:9000 allowed=203.0.113.7:53", Outside(UDP)),
         ("frag-after-allowed [2001:db8:7::7]:9000 allowed=[2001:db8::10]:53", Outside(FRAGMENT)),
-        ("frag-whole 203.0.113.7:9000", Outside(UDP)),
         ("frag-whole [2001:db8:7::7]:9000", Outside(FRAGMENT)),
     ])
 }
@@ -147,6 +151,8 @@ fn packets_within_packets() -> Result<()> {
         ("vxlan 203.0.113.7:9000 via=192.0.2.10", OutsideTo("192.0.2.10", UDP)),
         ("vxlan [2001:db8:7::7]:9000", Outside(UDP)),
         ("geneve 203.0.113.7:9000", Outside(UDP)),
+        ("vxlan-device 203.0.113.7:9000", Outside(UDP)),
+        ("vxlan-device [2001:db8:7::7]:9000", Outside(UDP)),
     ])
 }
 

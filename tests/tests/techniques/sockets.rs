@@ -143,6 +143,8 @@ fn with_the_help_of_others() -> Result<()> {
         ("tun-inside [2001:db8:7::7]:9000", Outside(UDP)),
         ("new-netns 203.0.113.7:9000", Outside(UDP)),
         ("new-netns [2001:db8:7::7]:9000", Outside(UDP)),
+        ("new-netns 203.0.113.7:9000 way=packet", Outside(UDP)),
+        ("new-netns [2001:db8:7::7]:9000 way=raw", Outside(UDP)),
     ])
 }
 

@@ -28,7 +28,11 @@ struct Stage {
 
 impl Stage {
     fn load(pins: &Pins) -> Self {
-        Self { pins: pins.clone(), programs: load::load(pins, &SMALL, false).unwrap(), between: 0 }
+        Self {
+            pins: pins.clone(),
+            programs: load::load(pins, &SMALL, load::Options::default()).unwrap(),
+            between: 0,
+        }
     }
 
     fn attach(&mut self, target: &Target) -> Result<()> {

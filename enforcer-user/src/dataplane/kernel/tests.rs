@@ -35,7 +35,7 @@ fn on_stage(story: impl FnOnce(&Path, [(CgroupId, PathBuf); 2]) + Send) {
 }
 
 fn load(pin_dir: &Path) -> Kernel {
-    Kernel::load(pin_dir, &SMALL, false).unwrap()
+    Kernel::load(pin_dir, &SMALL, Options::default()).unwrap()
 }
 
 /// The test's interface, of this workload.

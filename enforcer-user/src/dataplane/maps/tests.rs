@@ -8,7 +8,7 @@ use crate::dataplane::stage::{SMALL, on_bpffs};
 fn on_maps(story: impl FnOnce(&Pins) + Send) {
     on_bpffs(|directory| {
         let pins = Pins::new(directory);
-        load::load(&pins, &SMALL, false).unwrap();
+        load::load(&pins, &SMALL, load::Options::default()).unwrap();
         story(&pins);
     });
 }

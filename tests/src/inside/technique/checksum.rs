@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::frame::{self, BROADCAST, Ipv4, Tcp, length, protocol};
-use crate::inside::technique::detour::ip;
+use crate::inside::technique::detour::{forward_from, ip};
 use crate::inside::technique::target::Target;
 use crate::sys::{self, packet, xdp};
 
@@ -148,15 +148,6 @@ fn by_xdp(target: &Target<'_>, unfinished: &Unfinished) -> Result<usize> {
 fn by_guest(unfinished: &Unfinished) -> Result<usize> {
     let mut device = sys::tun_of_guest(TUN).context("making a TUN device")?;
     ip(&["link", "set", TUN, "up"])?;
-    let settings = [
-        ("ipv4/ip_forward", "1"),
-        ("ipv4/conf/all/rp_filter", "0"),
-        ("ipv4/conf/guest0/rp_filter", "0"),
-        ("ipv4/conf/guest0/accept_local", "1"),
-        ("ipv6/conf/all/forwarding", "1"),
-    ];
-    for (setting, value) in settings {
-        std::fs::write(format!("/proc/sys/net/{setting}"), value).context("forwarding")?;
-    }
+    forward_from(TUN)?;
     device.write(&[unfinished.header(0), unfinished.packet.clone()].concat()).context("sending as a guest")
 }

@@ -1,31 +1,36 @@
 //! By other processes, namespaces and devices: `nested-cgroup` and `setuid-1337` (by a child process, `how=NAME` or else `tcp`),
-//! `tun-inside` (out of a TUN device of the pod, and on as frames), `new-netns` (from a namespace behind the pod's own, which
-//! forwards; with the pod's address as the source).
+//! `tun-inside` (out of a TUN device of the pod, which forwards it: a packet without a socket), `new-netns` (from a namespace behind
+//! the pod's own, which forwards; with the pod's address as the source; by UDP, or `way=packet|raw`), `vxlan-device` (by a device, to
+//! whom the target is the other end).
 
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::net::{IpAddr, UdpSocket};
 use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::{env, fs, thread};
 
 use anyhow::{Context as _, Result, bail};
+use nix::net::if_::if_nametoindex;
 use nix::sched::{CloneFlags, setns, unshare};
 use serde_json::{Value, json};
+use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::frame::{self, BROADCAST, Mac};
 use crate::inside::calls::answer;
-use crate::inside::technique::target::Target;
+use crate::inside::technique::target::{Target, ethertype_of};
 use crate::inside::technique::way::Way;
-use crate::sys::{self, Birthplace};
+use crate::sys::{self, Birthplace, packet};
 use crate::{cgroup, needs};
 
 /// The user that Istio's proxy is.
 const PROXY: &str = "1337";
 const TUN: &str = "tun0";
+const VXLAN: &str = "vx0";
 /// The network namespace of the thread that looks.
 const NETWORK: &str = "/proc/thread-self/ns/net";
-/// How many packets of others to read before the one that was sent.
-const OTHERS: usize = 100;
+/// A pair between the pod and a namespace within.
+const MACS: [Mac; 2] = [[2, 0, 0, 0, 0x97, 1], [2, 0, 0, 0, 0x97, 2]];
 
 pub(super) fn act(name: &str, target: &Target<'_>) -> Option<io::Result<Value>> {
     let outcome = match name {
@@ -33,6 +38,7 @@ pub(super) fn act(name: &str, target: &Target<'_>) -> Option<io::Result<Value>> 
         "setuid-1337" => child(target, None, &[&format!("become {PROXY}")]),
         "tun-inside" => tun(target),
         "new-netns" => behind(target),
+        "vxlan-device" => vxlan(target),
         _ => return None,
     };
     Some(outcome.map_err(|error| io::Error::other(format!("{error:#}"))))
@@ -75,18 +81,41 @@ fn child(target: &Target<'_>, cgroup: Option<PathBuf>, before: &[&str]) -> Resul
 fn tun(target: &Target<'_>) -> Result<Value> {
     let mut device = sys::tun(TUN).context("making a TUN device")?;
     ip(&["link", "set", TUN, "up"])?;
-    ip(&["route", "add", &target.to.ip().to_string(), "dev", TUN])?;
-    let socket = UdpSocket::bind(SocketAddr::new(target.own(target.to.ip()), 0)).context("binding")?;
-    socket.send_to(&target.marker.bytes(), target.to).context("sending into the device")?;
-    let mut buffer = [0; 2048];
-    for _ in 0..OTHERS {
-        let length = device.read(&mut buffer).context("reading from the device")?;
-        if target.marker.is_in(&buffer[..length]) {
-            let sent = Way::Packet.send_packets(target, &[buffer[..length].to_vec()]);
-            return Ok(answer(sent.map(|bytes| json!({ "sent": bytes }))));
-        }
+    forward_from(TUN)?;
+    let sent = device.write(&target.udp_packet()).context("sending out of the device")?;
+    Ok(json!({ "sent": sent }))
+}
+
+/// The pod forwards what comes by this device, as if it were its own.
+pub(super) fn forward_from(device: &str) -> Result<()> {
+    let settings = [
+        ("ipv4/ip_forward", "1"),
+        ("ipv4/conf/all/rp_filter", "0"),
+        (&format!("ipv4/conf/{device}/rp_filter"), "0"),
+        (&format!("ipv4/conf/{device}/accept_local"), "1"),
+        ("ipv6/conf/all/forwarding", "1"),
+    ];
+    for (setting, value) in settings {
+        fs::write(format!("/proc/sys/net/{setting}"), value).context("forwarding")?;
     }
-    bail!("nothing comes out of the device")
+    Ok(())
+}
+
+/// The frame goes into the device, and the kernel sends it to the target in a datagram.
+fn vxlan(target: &Target<'_>) -> Result<Value> {
+    let (to, port) = (target.to.ip().to_string(), target.to.port().to_string());
+    let device = ["link", "add", VXLAN, "type", "vxlan", "id", "1", "dev", target.me.interface];
+    ip(&[&device[..], &["remote", &to, "dstport", &port, "udp6zerocsumrx"]].concat())?;
+    ip(&["link", "set", VXLAN, "up"])?;
+    let frame = target.frame(&target.udp_packet());
+    let sent = send_frame(VXLAN, &frame);
+    ip(&["link", "delete", VXLAN])?;
+    Ok(answer(sent.map(|bytes| json!({ "sent": bytes }))))
+}
+
+fn send_frame(interface: &str, frame: &[u8]) -> io::Result<usize> {
+    let to = packet::link(if_nametoindex(interface)?, 0, BROADCAST)?;
+    Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?.send_to(frame, &to)
 }
 
 /// A thread leaves for a namespace of its own, and is connected to this one, which forwards.
@@ -105,8 +134,9 @@ fn from_behind(target: &Target<'_>, own: IpAddr) -> Result<Value> {
     let there = fs::File::open(NETWORK).context("opening the new namespace")?;
     setns(&here, CloneFlags::CLONE_NEWNET).context("going back")?;
     let new = format!("/proc/{}/fd/{}", std::process::id(), there.as_raw_fd());
-    let macs = ["02:00:00:00:97:01", "02:00:00:00:97:02"];
-    let names = ["inner0", "address", macs[0], "type", "veth", "peer", "name", "inner1", "address", macs[1]];
+    let macs = MACS.map(|mac| mac.map(|byte| format!("{byte:02x}")).join(":"));
+    let names =
+        ["inner0", "address", &macs[0], "type", "veth", "peer", "name", "inner1", "address", &macs[1]];
     ip(&[&["link", "add"], &names[..], &["netns", &new]].concat())?;
     ip(&["link", "set", "inner0", "up"])?;
     setns(&there, CloneFlags::CLONE_NEWNET).context("entering the new namespace")?;
@@ -115,13 +145,28 @@ fn from_behind(target: &Target<'_>, own: IpAddr) -> Result<Value> {
     ip(&["link", "set", "inner1", "up"])?;
     let address = ["addr", "add", &own, "dev", "inner1", "nodad"];
     ip(if own.contains(':') { &address } else { &address[..5] })?;
-    ip(&["neigh", "add", gateway, "lladdr", macs[0], "dev", "inner1", "nud", "permanent"])?;
+    ip(&["neigh", "add", gateway, "lladdr", &macs[0], "dev", "inner1", "nud", "permanent"])?;
     ip(&["route", "add", all, "via", gateway, "dev", "inner1", "onlink"])?;
-    let socket = UdpSocket::bind((own.as_str(), 0)).context("binding there")?;
-    let sent = socket.send_to(&target.marker.bytes(), target.to);
+    let sent = send_there(target, &own)?;
     // With one end goes the other; the namespace itself only a little later.
     ip(&["link", "delete", "inner1"])?;
     Ok(answer(sent.map(|bytes| json!({ "sent": bytes }))))
+}
+
+fn send_there(target: &Target<'_>, own: &str) -> Result<io::Result<usize>> {
+    let packet = target.udp_packet();
+    Ok(match target.option("way") {
+        Some("packet") => {
+            let [to, from] = MACS;
+            send_frame("inner1", &frame::ethernet(to, from, ethertype_of(&packet), &packet))
+        }
+        Some("raw") => Way::HeaderIncluded.send_packets(target, &[packet]),
+        Some(other) => bail!("nothing leaves by {other:?}"),
+        None => {
+            let socket = UdpSocket::bind((own, 0)).context("binding there")?;
+            socket.send_to(&target.marker.bytes(), target.to)
+        }
+    })
 }
 
 /// Runs `ip`.

@@ -1,5 +1,6 @@
 //! Fragments, of either family: `frag-tiny-first` (the first has the UDP header only), `frag-tiny-tcp` (the first has the ports
-//! of TCP, not the flags), `frag-overlap allowed=ADDR:PORT` (the second writes another port over the first's), `frag-later-only`,
+//! of TCP, not the flags), `frag-second-first allowed=ADDR:PORT` (behind the first a second one to another port, then a later one),
+//! `frag-overlap at=N` (behind a longer first one, a UDP datagram's or `in=tcp`, one that begins at its byte N), `frag-later-only`,
 //! `frag-after-allowed allowed=ADDR:PORT` (a first fragment to whom one may talk to, then later ones to the target: of the same
 //! datagram's number, and of another), `frag-whole` (a fragment that is all there is).
 
@@ -28,13 +29,15 @@ pub(super) fn packets(name: &str, target: &Target<'_>) -> Option<Vec<Vec<u8>>> {
         "frag-tiny-first" => udp(&[first, later]),
         "frag-later-only" => udp(&[later]),
         "frag-whole" => udp(&[Part { id, more: false, at: 0, bytes: &whole }]),
-        "frag-overlap" => {
+        "frag-second-first" => {
             let decoy = decoy(target, target.to.ip());
             udp(&[
                 Part { id, more: true, at: 0, bytes: &decoy },
-                Part { id, more: false, at: 0, bytes: &whole },
+                Part { id, more: true, at: 0, bytes: &whole },
+                Part { id, more: false, at: 24, bytes: &target.marker.bytes() },
             ])
         }
+        "frag-overlap" => overlap(target, id)?,
         "frag-after-allowed" => {
             let allowed = target.allowed().ip();
             let decoy = decoy(target, allowed);
@@ -53,6 +56,17 @@ pub(super) fn packets(name: &str, target: &Target<'_>) -> Option<Vec<Vec<u8>>> {
         }
         _ => return None,
     })
+}
+
+/// The later one is all that has the marker, and begins within the first.
+fn overlap(target: &Target<'_>, id: u16) -> Option<Vec<Vec<u8>>> {
+    let (kind, first) = match target.option("in") {
+        Some("tcp") => (protocol::TCP, Tcp::new(target.source(), target.to, Tcp::SYN).around(&[b'?'; 12])),
+        _ => (protocol::UDP, frame::udp(target.source(), target.to, &[b'?'; 24])),
+    };
+    let first = Part { id, more: true, at: 0, bytes: &first };
+    let later = Part { id, more: false, at: target.parsed("at")?, bytes: &target.marker.bytes() };
+    Some([first, later].iter().map(|part| fragment(target, target.to.ip(), kind, part)).collect())
 }
 
 fn later_of(whole: &[u8], id: u16) -> Part<'_> {
