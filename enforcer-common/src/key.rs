@@ -78,7 +78,7 @@ impl NetnsCookie {
     }
 
     /// In its place, one interface of the network namespace with this inode: cookies are counted from 1, and inodes of namespaces from
-    /// 0xf000_0000, so that they do not meet.
+    /// `0xf000_0000`, so that they do not meet.
     #[inline(always)]
     pub const fn exit(inode: u32, interface: u32) -> Self {
         Self((inode as u64) << 32 | interface as u64)
