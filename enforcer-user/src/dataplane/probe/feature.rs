@@ -71,7 +71,7 @@ pub fn has_tcx() -> Result<bool, String> {
     links_to(SCHED_CLS, 0, TCX_INGRESS)
 }
 
-/// A kernel in lockdown (`confidentiality`; kernel_lockdown(7)) lets nobody read its memory.
+/// A kernel in lockdown (`confidentiality`; `kernel_lockdown(7)`) lets nobody read its memory.
 fn reading() -> Feature {
     let supported = is_helper_supported(ProgramType::SchedClassifier, BpfHelper::BPF_FUNC_probe_read_kernel);
     Feature {
