@@ -21,6 +21,8 @@ use crate::events::{Denial, Events};
 use crate::stage::{Stage, builder};
 use crate::table::{self, Row};
 
+/// Longer than the addresses of an interface may take to be complete.
+const SETTLED: Duration = Duration::from_secs(1);
 /// Longer than the agent takes to look again where a workload is.
 pub(crate) const LOOK: Duration = Duration::from_secs(32);
 
@@ -100,6 +102,8 @@ fn configured(v4: IpAddr, v6: IpAddr) -> String {
 #[test]
 fn addresses_that_a_workload_gives_itself_are_not_its_own() -> Result<()> {
     let mut stage = Stage::new()?;
+    // What comes while a pod is set up is its own.
+    sleep(SETTLED);
     let pod = stage.node.world().pod("curl")?;
     let script = "ip addr add 10.244.0.2/32 dev eth0; ip addr add fd00:244::2/128 dev eth0 nodad
                   ip addr add 198.51.100.77/32 dev eth0";
