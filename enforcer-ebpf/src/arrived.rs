@@ -56,8 +56,12 @@ pub fn record(skb: Skb, hook: Hook) {
 /// In their own they can, and only those count that the agent knows to lead outside.
 #[inline(always)]
 fn is_from_elsewhere(skb: Skb, who: Identity) -> bool {
-    let (network, node) = (skb.network_inode(), ctx::node_network());
-    if node == 0 || network == node {
+    let node = ctx::node_network();
+    if node == 0 {
+        return true;
+    }
+    let network = skb.network_inode();
+    if network == node {
         return true;
     }
     matches!(places::of_exit(network, skb.interface()), Ok(Some(place)) if place.cgroup == who.cgroup)

@@ -1,6 +1,6 @@
 //! Safe views of what the kernel hands to a program: the socket address, the task, the clock.
 
-pub mod kernel;
+mod kernel;
 pub mod skb;
 
 pub use kernel::node_network;

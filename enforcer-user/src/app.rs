@@ -135,9 +135,8 @@ fn check_cgroups(config: &Config) -> Result<()> {
 
 /// Whether anybody wants to know where workloads are in the network.
 fn looks_at_interfaces(config: &Config) -> bool {
-    let wanted = &config.interfaces;
     let is_named = config.workloads.iter().any(|workload| !workload.interfaces.is_empty());
-    wanted.auto || !wanted.patterns.is_empty() || is_named
+    is_named || !config.interfaces.is_none()
 }
 
 fn read_sources(config: &Config) -> Result<Vec<FileSource>> {

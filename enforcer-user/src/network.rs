@@ -193,7 +193,7 @@ impl Network {
 
     /// Looks where the workloads of `roster` are now. A workload that cannot be looked at is where it was.
     pub fn look(last: &Self, roster: &Roster, wanted: &Wanted) -> Result<Self> {
-        if !wanted.interfaces.auto && wanted.interfaces.patterns.is_empty() && wanted.uplinks.is_empty() {
+        if wanted.interfaces.is_none() && wanted.uplinks.is_empty() {
             return Ok(Self::default());
         }
         let looker = Looker::new(links::read()?, roster, wanted);

@@ -90,16 +90,8 @@ impl FlowKey {
 
     /// The fragments of one datagram.
     #[inline(always)]
-    #[allow(clippy::cast_possible_truncation)] // the two halves
     pub const fn fragment(protocol: Protocol, remote: Addr, identification: u32) -> Self {
-        Self {
-            remote,
-            local_port: Port::from_ctx(identification & 0xffff),
-            remote_port: Port::from_ctx(identification >> 16),
-            protocol,
-            kind: FlowKind::Fragment as u8,
-            heard: Heard::Interface as u16,
-        }
+        Self::numbered(FlowKind::Fragment, protocol, remote, identification)
     }
 
     /// A SYN from there, to any local port.
@@ -118,16 +110,15 @@ impl FlowKey {
 
     /// Connections that reached this interface of the workload unseen.
     #[inline(always)]
-    #[allow(clippy::cast_possible_truncation)] // the two halves
     pub const fn unseen(interface: u32) -> Self {
-        Self {
-            remote: Addr::UNSPECIFIED,
-            local_port: Port::from_ctx(interface & 0xffff),
-            remote_port: Port::from_ctx(interface >> 16),
-            protocol: Protocol::TCP,
-            kind: FlowKind::Unseen as u8,
-            heard: Heard::Interface as u16,
-        }
+        Self::numbered(FlowKind::Unseen, Protocol::TCP, Addr::UNSPECIFIED, interface)
+    }
+
+    /// With a number in the place of the two ports.
+    #[inline(always)]
+    const fn numbered(kind: FlowKind, protocol: Protocol, remote: Addr, number: u32) -> Self {
+        let (local_port, remote_port) = (Port::from_ctx(number & 0xffff), Port::from_ctx(number >> 16));
+        Self { remote, local_port, remote_port, protocol, kind: kind as u8, heard: Heard::Interface as u16 }
     }
 
     /// The same, heard of there.

@@ -13,15 +13,14 @@ use enforcer_common::addr::Protocol;
 use enforcer_common::key::{CgroupId, NetnsCookie};
 use enforcer_common::packet::Frame;
 
-use crate::ctx::forgotten;
 use crate::ctx::kernel::{KERNEL, offset, peek};
+use crate::ctx::{AF_INET6, forgotten};
 
 /// `SOCK_STREAM` and `SOCK_DGRAM`.
 const SOCK_STREAM: u32 = 1;
 const SOCK_DGRAM: u32 = 2;
-/// `AF_INET` and `AF_INET6`.
+/// `AF_INET`
 const AF_INET: u32 = 2;
-const AF_INET6: u32 = 10;
 /// `ETH_P_IPV6`, as `__sk_buff.protocol` has it.
 const ETH_P_IPV6: u32 = 0x86dd_u16.to_be() as u32;
 

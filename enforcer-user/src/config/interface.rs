@@ -11,6 +11,13 @@ pub struct Interfaces {
     pub patterns: Vec<InterfacePattern>,
 }
 
+impl Interfaces {
+    /// Whether nobody wants any.
+    pub fn is_none(&self) -> bool {
+        !self.auto && self.patterns.is_empty()
+    }
+}
+
 /// A pattern over the names of interfaces: `*` is any characters or none, `?` is one. Case matters, as it does for the
 /// kernel.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -145,7 +145,7 @@ impl<D: Dataplane> Controller<D> {
             |name: &&String| place.is_some_and(|place| place.interfaces.iter().any(|it| it.name == **name));
         let wanted = &self.config.interfaces;
         let missing: Vec<&String> = identified.workload.interfaces.iter().filter(|name| !has(name)).collect();
-        if !missing.is_empty() && (wanted.auto || !wanted.patterns.is_empty()) {
+        if !missing.is_empty() && !wanted.is_none() {
             return Some(format!(
                 "this node has no interface {}, which interface= of {who} names: correct it, or leave it out to have the \
                  interfaces found",

@@ -7,7 +7,7 @@ pub mod pinned;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use aya::programs::ProgramType;
+use aya::programs::{ProgramError, ProgramType};
 use aya::sys::{BpfHelper, is_helper_supported};
 use nix::sys::statfs::{FsType, statfs};
 use nix::unistd::Uid;
@@ -34,8 +34,7 @@ pub fn faults(pin_dir: &Path) -> Vec<String> {
                 .into(),
         );
     }
-    let reads = is_helper_supported(ProgramType::SchedClassifier, BpfHelper::BPF_FUNC_probe_read_kernel);
-    if matches!(reads, Ok(false)) {
+    if matches!(reads_memory(), Ok(false)) {
         faults.push(
             "the kernel lets no program of an interface read its memory (bpf_probe_read_kernel): boot it without \
              lockdown=confidentiality; lockdown=integrity is fine"
@@ -56,6 +55,11 @@ pub fn has_mptcp_helper() -> bool {
 /// elsewhere, below `--cgroup`, then have no identity.
 pub fn tells_namespace() -> bool {
     is_helper_supported(ProgramType::CgroupSkb, BpfHelper::BPF_FUNC_get_netns_cookie).unwrap_or(false)
+}
+
+/// Whether programs of interfaces may read the kernel's memory (5.5): not in lockdown (`confidentiality`; `kernel_lockdown(7)`).
+pub fn reads_memory() -> Result<bool, ProgramError> {
+    is_helper_supported(ProgramType::SchedClassifier, BpfHelper::BPF_FUNC_probe_read_kernel)
 }
 
 /// As `uname -r` says it; empty when nobody tells.

@@ -37,8 +37,7 @@ impl<'a> Looker<'a> {
 
     /// Whether anybody wants to know where it is.
     pub(super) fn looks_for(&self, identified: &Identified) -> bool {
-        let wanted = &self.wanted.interfaces;
-        wanted.auto || !identified.workload.interfaces.is_empty() || !wanted.patterns.is_empty()
+        !identified.workload.interfaces.is_empty() || !self.wanted.interfaces.is_none()
     }
 
     /// Where one workload is; `None` for one that shares the node's own network. One whose interfaces are all there is looked at now and

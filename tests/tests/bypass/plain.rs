@@ -14,10 +14,16 @@ const FRAME: Control = Like("UDP frame", &["packet-raw {4} mac=02:00:00:00:ff:02
 
 /// A node with such a workload.
 pub(crate) fn stage() -> Result<Stage> {
+    stage_with("")
+}
+
+/// The same, with more fields of `--workload`.
+pub(crate) fn stage_with(fields: &str) -> Result<Stage> {
+    let workload = format!("cgroup={{cgroup}}/pods/plain,namespace=web,name=plain{fields}");
     let mut node = Node::new()
         .pods()
         .registry(REGISTRY)
-        .flag("--workload", "cgroup={cgroup}/pods/plain,namespace=web,name=plain")
+        .flag("--workload", &workload)
         .flag("--cgroup", "{cgroup}/pods")
         .flag("--uplink", "uplink0")
         .flag("--event-rate", "100000")

@@ -310,23 +310,7 @@ fn a_workload_without_an_interface_plays_its_peer_within() -> Result<()> {
 
 #[test]
 fn a_workload_whose_addresses_are_named_plays_its_peer_within() -> Result<()> {
-    use enforcer_tests::agent::Until;
-    use enforcer_tests::node::Node;
-    let mut node = Node::new()
-        .pods()
-        .registry(crate::stage::REGISTRY)
-        .flag(
-            "--workload",
-            "cgroup={cgroup}/pods/plain,namespace=web,name=plain,address=10.255.0.1;fd00:255::1",
-        )
-        .flag("--cgroup", "{cgroup}/pods")
-        .flag("--uplink", "uplink0")
-        .flag("--event-rate", "100000")
-        .prepare()?;
-    node.world().make_cgroup("pods/plain")?;
-    node.world().make_cgroup("pods/nobody")?;
-    node.start_agent(Until::Ready)?;
-    let mut stage = Stage::around_plain(node, "plain")?;
+    let mut stage = plain::stage_with(",address=10.255.0.1;fd00:255::1")?;
     let (_near, _far, remote) = plain_within(&mut stage)?;
     for own in nodes() {
         let addr = if own.is_ipv4() { remote.0.ip() } else { remote.1.ip() };

@@ -75,7 +75,7 @@ pub(super) fn contradictions(
     faults: &mut Faults,
 ) {
     // A value that could not be read may be the one that settles it.
-    let none = !interfaces.auto && interfaces.patterns.is_empty() && !faults.has(FLAG);
+    let none = interfaces.is_none() && !faults.has(FLAG);
     for (at, workload) in workloads {
         for interface in &workload.interfaces {
             let wrong = if none {

@@ -7,7 +7,7 @@ use aya::maps::MapType;
 use aya::programs::ProgramType;
 use aya::sys::{BpfHelper, is_helper_supported, is_map_supported};
 
-use crate::dataplane::probe::{plain, told};
+use crate::dataplane::probe::{plain, reads_memory, told};
 use crate::dataplane::sys;
 
 /// One thing that a kernel has or has not.
@@ -71,14 +71,12 @@ pub fn has_tcx() -> Result<bool, String> {
     links_to(SCHED_CLS, 0, TCX_INGRESS)
 }
 
-/// A kernel in lockdown (`confidentiality`; `kernel_lockdown(7)`) lets nobody read its memory.
 fn reading() -> Feature {
-    let supported = is_helper_supported(ProgramType::SchedClassifier, BpfHelper::BPF_FUNC_probe_read_kernel);
     Feature {
         name: "bpf_probe_read_kernel",
         since: "5.5",
         fallback: None,
-        supported: supported.map_err(|error| told(&error)),
+        supported: reads_memory().map_err(|error| told(&error)),
     }
 }
 
