@@ -7,6 +7,7 @@ mod list;
 mod news;
 #[cfg(test)]
 mod tests;
+mod unrest;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,7 +15,6 @@ use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use enforcer_core::problem::{Problem, Severity};
@@ -24,8 +24,9 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use crate::sources::Snapshot;
-use list::{Identity, Listing, Named, Signature, list, look_at};
-use news::{Changes, News, SETTLE, SETTLE_TRIES, Watch};
+use list::{Named, Signature, list, look_at};
+use news::{Changes, News, Watch};
+use unrest::Unrest;
 
 /// How often to look without being woken.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -68,6 +69,15 @@ struct FileState {
     fault: Option<Problem>,
 }
 
+/// What a look found.
+#[derive(Debug, Default)]
+struct Found {
+    files: BTreeMap<PathBuf, Signature>,
+    has_links: bool,
+    /// These were known.
+    gone: Vec<PathBuf>,
+}
+
 /// A path and what it holds.
 #[derive(Debug)]
 pub struct FileSource {
@@ -75,6 +85,8 @@ pub struct FileSource {
     files: BTreeMap<PathBuf, FileState>,
     /// Some of them are symbolic links.
     has_links: bool,
+    /// What changed just now.
+    unrest: Unrest,
     news: Arc<News>,
     watch: Option<Watch>,
     /// Why the path itself cannot be read now.
@@ -88,6 +100,7 @@ impl FileSource {
             path: path.to_path_buf(),
             files: BTreeMap::new(),
             has_links: false,
+            unrest: Unrest::default(),
             news: News::new(path),
             watch: None,
             fault: None,
@@ -99,91 +112,92 @@ impl FileSource {
         self.watch = Some(Watch::renew(self.watch.take(), &self.news));
     }
 
-    /// Looks at everything; whether anything changed. An unreadable path changes nothing.
+    /// Takes everything as it is now; whether anything changed. An unreadable path changes nothing.
     pub fn refresh(&mut self) -> Result<bool, LoadError> {
-        self.look_at_everything(&Changes::default())
+        let found = self.find_everything()?;
+        Ok(self.take(found, None))
     }
 
-    /// Looks at what may have changed, and reads what did.
+    /// Looks at what may have changed, and takes what did and is at rest.
     fn look(&mut self, heard: &Changes) -> Result<bool, LoadError> {
-        if !heard.everything && self.fault.is_none() && !self.has_links {
-            let named = heard.files.iter().map(|path| (path, look_at(&self.path, path)));
-            let named: Vec<_> = named.collect();
-            if !named.iter().any(|(path, named)| self.concerns_more(path, named)) {
-                return Ok(self.take_named(&named, &heard.unfinished));
-            }
-        }
-        self.look_at_everything(heard)
+        let found = match self.find_named(heard) {
+            Some(found) => found,
+            None => self.find_everything()?,
+        };
+        Ok(self.take(found, Some(heard)))
     }
 
-    /// Whether more than this path may have changed.
-    fn concerns_more(&self, path: &Path, named: &Named) -> bool {
-        match named {
-            Named::Everything => true,
-            // A directory with files in it.
-            Named::Gone => {
-                let after = (Bound::Excluded(path), Bound::Unbounded);
-                self.files.range::<Path, _>(after).next().is_some_and(|(next, _)| next.starts_with(path))
-            }
-            Named::File(_) | Named::Nothing => false,
+    /// What became of the files that were named; `None` when more than these may have changed.
+    fn find_named(&self, heard: &Changes) -> Option<Found> {
+        if heard.everything || self.fault.is_some() || self.has_links {
+            return None;
         }
+        let mut found = Found { has_links: self.has_links, ..Found::default() };
+        for path in &heard.files {
+            match look_at(&self.path, path) {
+                Named::File(signature) => drop(found.files.insert(path.clone(), signature)),
+                Named::Gone if self.has_files_below(path) => return None,
+                Named::Gone => found.gone.push(path.clone()),
+                Named::Nothing => {}
+                Named::Everything => return None,
+            }
+        }
+        found.gone.retain(|path| self.files.contains_key(path));
+        Some(found)
     }
 
-    fn take_named(&mut self, named: &[(&PathBuf, Named)], unfinished: &BTreeSet<Identity>) -> bool {
-        let mut changed = false;
-        for (path, named) in named {
-            changed |= match named {
-                Named::File(signature) => self.take_file(path, *signature, unfinished),
-                Named::Gone => self.files.remove(*path).is_some(),
-                Named::Nothing | Named::Everything => false,
-            };
+    /// Whether it was a directory with files in it.
+    fn has_files_below(&self, path: &Path) -> bool {
+        let after = (Bound::Excluded(path), Bound::Unbounded);
+        self.files.range::<Path, _>(after).next().is_some_and(|(next, _)| next.starts_with(path))
+    }
+
+    fn find_everything(&self) -> Result<Found, LoadError> {
+        let listing = list(&self.path).map_err(|source| LoadError { path: self.path.clone(), source })?;
+        let gone = self.files.keys().filter(|path| !listing.files.contains_key(*path)).cloned().collect();
+        Ok(Found { files: listing.files, has_links: listing.has_links, gone })
+    }
+
+    /// Takes over what was found and is at rest; of the rest everything stays as it was, and it is looked at again. Without `heard` all
+    /// counts as being at rest. Whether anything changed.
+    fn take(&mut self, found: Found, heard: Option<&Changes>) -> bool {
+        let last = std::mem::take(&mut self.unrest);
+        let mut changed = self.fault.take().is_some();
+        self.has_links = found.has_links;
+        let mut taken = BTreeSet::new();
+        for (path, signature) in found.files {
+            let is_known = self.files.get(&path).is_some_and(|state| state.signature == signature);
+            if is_known || heard.is_some_and(|heard| heard.unfinished.contains(&signature.identity)) {
+                continue;
+            }
+            let is_at_rest =
+                heard.is_none_or(|heard| self.unrest.is_over(&last, &path, Some(signature), !heard.unheard));
+            if is_at_rest && self.read(&path, signature) {
+                taken.insert(signature.identity);
+                changed = true;
+            }
         }
+        for path in found.gone {
+            // It may have another name now.
+            let is_moved = self.files.get(&path).is_some_and(|it| taken.contains(&it.signature.identity));
+            if heard.is_none() || is_moved || self.unrest.is_over(&last, &path, None, true) {
+                changed |= self.files.remove(&path).is_some();
+            }
+        }
+        self.news.again(self.unrest.paths());
         changed
     }
 
-    fn look_at_everything(&mut self, heard: &Changes) -> Result<bool, LoadError> {
-        let found = if heard.unheard { self.settled() } else { list(&self.path) };
-        let found = found.map_err(|source| LoadError { path: self.path.clone(), source })?;
-        let mut changed = self.fault.take().is_some();
-        let before = self.files.len();
-        self.files.retain(|path, _| found.files.contains_key(path));
-        changed |= before != self.files.len();
-        self.has_links = found.has_links;
-        for (path, signature) in &found.files {
-            changed |= self.take_file(path, *signature, &heard.unfinished);
-        }
-        Ok(changed)
-    }
-
-    /// Reads a file if it has changed and nobody writes it now; whether it was read.
-    fn take_file(&mut self, path: &Path, signature: Signature, unfinished: &BTreeSet<Identity>) -> bool {
-        let known = self.files.get(path).is_some_and(|state| state.signature == signature);
-        if known || unfinished.contains(&signature.identity) {
+    /// Reads a file; whether it was there.
+    fn read(&mut self, path: &Path, signature: Signature) -> bool {
+        let text = fs::read_to_string(path);
+        if text.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            // Just now. Whoever takes it away is heard.
             return false;
         }
         let last = self.files.remove(path);
-        self.files.insert(path.to_path_buf(), read(path, signature, last));
+        self.files.insert(path.to_path_buf(), parsed(path, signature, text, last));
         true
-    }
-
-    /// What there is, when it has not changed for a moment: of writers that no watch tells of, nothing is read half.
-    fn settled(&self) -> io::Result<Listing> {
-        let mut found = list(&self.path)?;
-        let is_known = |found: &Listing| {
-            let mut known = self.files.iter().map(|(path, state)| (path, &state.signature));
-            known.by_ref().eq(&found.files)
-        };
-        for _ in 0..SETTLE_TRIES {
-            if self.files.is_empty() || is_known(&found) {
-                break;
-            }
-            thread::sleep(SETTLE);
-            let last = std::mem::replace(&mut found, list(&self.path)?);
-            if last == found {
-                break;
-            }
-        }
-        Ok(found)
     }
 
     /// All objects: by path, then position.
@@ -256,9 +270,8 @@ impl FileSource {
     }
 }
 
-fn read(path: &Path, signature: Signature, last: Option<FileState>) -> FileState {
+fn parsed(path: &Path, signature: Signature, text: io::Result<String>, last: Option<FileState>) -> FileState {
     let source = format!("file:{}", path.display());
-    let text = fs::read_to_string(path);
     let parsed = match text {
         Ok(text) => parse(&source, &text),
         Err(error) => Err(Problem {

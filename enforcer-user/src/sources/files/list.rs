@@ -5,6 +5,7 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Device and inode: one file, whatever it is called.
 pub(super) type Identity = (u64, u64);
@@ -13,10 +14,19 @@ pub(super) type Identity = (u64, u64);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Signature {
     pub(super) identity: Identity,
-    size: u64,
+    pub(super) size: u64,
     modified: (i64, i64),
     /// Whoever sets the time of modification back does not set this one back.
     changed: (i64, i64),
+}
+
+impl Signature {
+    /// How long it has been so by the clock of its file system; `None` when that is ahead of ours.
+    pub(super) fn age(&self) -> Option<Duration> {
+        let (seconds, nanoseconds) = self.changed;
+        let changed = Duration::new(seconds.try_into().ok()?, nanoseconds.try_into().ok()?);
+        SystemTime::now().duration_since(UNIX_EPOCH).ok()?.checked_sub(changed)
+    }
 }
 
 impl From<&Metadata> for Signature {

@@ -7,18 +7,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RemoveKind, RenameMode};
+use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RemoveKind};
 use notify::{Config, Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 
 use super::list::{Identity, has_extension};
 
-/// How long nothing must have been heard: an editor's rename-and-replace is several changes.
+/// How long nothing must have been heard: one change may be one of several files.
 pub(super) const SETTLE: Duration = Duration::from_millis(20);
-/// How many such moments, when a file has gone or is new and empty: most likely its replacement is on the way.
-const SETTLE_ABSENT: usize = 3;
 /// How often that is waited for: a directory that never rests is read all the same.
-pub(super) const SETTLE_TRIES: usize = 25;
+const SETTLE_TRIES: usize = 25;
 /// How long a file may be open and half written before it is read all the same.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -42,8 +40,6 @@ struct Heard {
     files: BTreeSet<PathBuf>,
     /// Written to and not yet closed, and since when.
     writing: BTreeMap<PathBuf, Instant>,
-    /// Gone, or made and not yet written to.
-    absent: BTreeSet<PathBuf>,
     /// The directory itself was moved or removed: its watch is dead, even if its inode number comes again.
     lost: bool,
     count: u64,
@@ -72,6 +68,16 @@ impl News {
         (heard.everything, heard.unheard) = (true, true);
     }
 
+    /// These are to be looked at again.
+    pub(super) fn again(&self, paths: impl Iterator<Item = PathBuf>) {
+        let mut heard = self.heard();
+        let before = heard.files.len();
+        heard.files.extend(paths);
+        if heard.files.len() > before {
+            self.wake.notify_one();
+        }
+    }
+
     /// Waits for news.
     pub(super) async fn wait(&self) {
         self.wake.notified().await;
@@ -79,13 +85,10 @@ impl News {
 
     /// Waits until nothing is heard for a moment.
     pub(super) async fn settle(&self) {
-        let mut quiet = 0;
         for _ in 0..SETTLE_TRIES {
             let before = self.heard().count;
             tokio::time::sleep(SETTLE).await;
-            let heard = self.heard();
-            quiet = if heard.count == before { quiet + 1 } else { 0 };
-            if quiet >= if heard.absent.is_empty() { 1 } else { SETTLE_ABSENT } {
+            if self.heard().count == before {
                 return;
             }
         }
@@ -97,7 +100,6 @@ impl News {
         let mut files = std::mem::take(&mut heard.files);
         let everything = std::mem::take(&mut heard.everything);
         let unheard = std::mem::take(&mut heard.unheard);
-        heard.absent.clear();
         heard.writing.retain(|path, since| {
             let keep = since.elapsed() < PATIENCE;
             if !keep {
@@ -134,16 +136,10 @@ impl News {
         self.wake.notify_one();
     }
 
-    fn is_visible(&self, path: &Path) -> bool {
-        let below = path.strip_prefix(&self.path).unwrap_or(path);
-        !below.ancestors().filter_map(Path::file_name).any(|name| name.as_encoded_bytes().starts_with(b"."))
-    }
-
     fn hear_of(&self, heard: &mut Heard, kind: EventKind, path: PathBuf) {
         let counts = has_extension(&path) || path.file_name() == self.path.file_name();
         match kind {
             EventKind::Modify(ModifyKind::Data(_)) => {
-                heard.absent.remove(&path);
                 if counts {
                     heard.writing.entry(path).or_insert_with(Instant::now);
                 }
@@ -152,7 +148,6 @@ impl News {
             }
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
                 heard.writing.remove(&path);
-                heard.absent.remove(&path);
             }
             EventKind::Access(_) => return,
             EventKind::Modify(ModifyKind::Metadata(_)) => {}
@@ -161,15 +156,6 @@ impl News {
                 let folder = EventKind::Create(CreateKind::Folder);
                 heard.everything |= kind == folder || kind == EventKind::Remove(RemoveKind::Folder);
                 heard.lost |= path == self.path;
-                let arrived = EventKind::Modify(ModifyKind::Name(RenameMode::To));
-                if kind == arrived {
-                    heard.absent.remove(&path);
-                } else if counts
-                    && self.is_visible(&path)
-                    && kind != EventKind::Modify(ModifyKind::Name(RenameMode::Both))
-                {
-                    heard.absent.insert(path.clone());
-                }
             }
         }
         heard.count += 1;
