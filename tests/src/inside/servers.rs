@@ -26,7 +26,12 @@ pub fn start(ports: &[u16]) -> Result<()> {
     for port in ports {
         let tcp =
             TcpListener::bind(("::", *port)).with_context(|| format!("listening on port {port}/tcp"))?;
-        thread::spawn(move || tcp.incoming().flatten().for_each(|client| serve(&client)));
+        // Each for itself: one whose last words are denied would keep all others waiting.
+        thread::spawn(move || {
+            for client in tcp.incoming().flatten() {
+                thread::spawn(move || serve(&client));
+            }
+        });
         let udp = UdpSocket::bind(("::", *port)).with_context(|| format!("listening on port {port}/udp"))?;
         setsockopt(&udp, Ipv6RecvPacketInfo, &true).context("asking for the addresses of datagrams")?;
         let port = *port;

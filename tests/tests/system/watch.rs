@@ -13,8 +13,8 @@ use enforcer_tests::agent::Until;
 use enforcer_tests::entry::entry;
 use enforcer_tests::node::Node;
 
-/// From a change of a file to the kernel, on an idle machine.
-const AT_ONCE: Duration = Duration::from_millis(200);
+/// From a change of a file to the kernel: 200 ms on an idle machine, and as much again for the tests that run beside this one.
+const AT_ONCE: Duration = Duration::from_millis(400);
 /// Longer than any pause that is waited for before a file is read.
 const PAUSE: Duration = Duration::from_millis(300);
 /// Between two saves: each is read, or nearly.
@@ -34,28 +34,32 @@ fn thousand(first: usize) -> (String, String) {
     (all.join("---\n"), address(first + 999))
 }
 
-/// Whether a connection to it comes about. One that was begun before the change and whose first segment came after it is closed at
-/// once, which its program meets as ECONNABORTED.
-fn is_open(node: &Node, address: &str) -> Result<bool> {
-    let outcome = node.dial("curl", &format!("tcp {address}:443"))?.to_string();
-    match outcome.as_str() {
-        "EPERM" | "ECONNABORTED" => Ok(false),
-        reached => {
-            assert_eq!(reached, format!("reached {address}:443"));
-            Ok(true)
-        }
-    }
+/// What becomes of a connection to it.
+fn dial(node: &Node, address: &str) -> Result<String> {
+    Ok(node.dial("curl", &format!("tcp {address}:443"))?.to_string())
 }
 
-/// Dials until the address is open, or closed; how long that took since `begun`.
+#[track_caller]
+fn is_open(node: &Node, address: &str) -> Result<bool> {
+    let outcome = dial(node, address)?;
+    assert!(outcome == "EPERM" || outcome == format!("reached {address}:443"), "{address}: {outcome}");
+    Ok(outcome != "EPERM")
+}
+
+/// Dials until the address is open, or closed; how long that took since `begun`. A connection that is being made while its address is
+/// closed fails in another way, or its program waits until it is sent again.
 #[track_caller]
 fn until(node: &Node, address: &str, open: bool, begun: Instant) -> Result<Duration> {
-    while is_open(node, address)? != open {
-        let waited = begun.elapsed();
-        assert!(waited < 5 * SOON, "{address} should be open={open} after {waited:?}:\n{}", node.log());
+    let expected = if open { format!("reached {address}:443") } else { "EPERM".to_owned() };
+    loop {
+        let outcome = dial(node, address)?;
+        let took = begun.elapsed();
+        if outcome == expected {
+            return Ok(took);
+        }
+        assert!(took < 5 * SOON, "{address} should be open={open} after {took:?}: {outcome}\n{}", node.log());
         sleep(Duration::from_millis(1));
     }
-    Ok(begun.elapsed())
 }
 
 /// Checks for a while that the address is open at every moment.
@@ -68,10 +72,10 @@ fn stays_open(node: &Node, address: &str, period: Duration) -> Result<()> {
     Ok(())
 }
 
-/// The best of three: other tests run beside this one, and the promise is made for an idle machine.
+/// The best of three.
 #[track_caller]
-fn at_once(what: &str, mut change: impl FnMut(usize) -> Result<Duration>) -> Result<()> {
-    let tries: Vec<Duration> = (0..3).map(&mut change).collect::<Result<_>>()?;
+fn at_once(what: &str, change: impl FnMut(usize) -> Result<Duration>) -> Result<()> {
+    let tries: Vec<Duration> = (0..3).map(change).collect::<Result<_>>()?;
     println!("{what}: {tries:.1?}");
     assert!(tries.iter().any(|took| *took <= AT_ONCE), "{what} should take {AT_ONCE:?}: {tries:.1?}");
     Ok(())
@@ -173,10 +177,10 @@ fn an_editor_renames_and_replaces() -> Result<()> {
         fs::rename(node.file("one.yaml.new"), node.file("one.yaml"))?;
         until(&node, &moved, true, begun)
     })?;
-    // What every version had is open at every moment, while twenty are saved.
+    // What every version had is open at every moment, while a hundred are saved.
     let file = node.file("one.yaml");
     let saving = std::thread::spawn(move || -> Result<()> {
-        for round in 0..20 {
+        for round in 0..100 {
             save_as_vim(&file, &text(&format!("192.0.2.{}", 30 + round)))?;
             sleep(SAVES);
         }
@@ -186,8 +190,8 @@ fn an_editor_renames_and_replaces() -> Result<()> {
         stays_open(&node, "192.0.2.1", Duration::from_millis(20))?;
     }
     saving.join().expect("the editor")?;
-    until(&node, "192.0.2.49", true, Instant::now())?;
-    until(&node, "192.0.2.48", false, Instant::now())?;
+    until(&node, "192.0.2.129", true, Instant::now())?;
+    until(&node, "192.0.2.128", false, Instant::now())?;
     Ok(())
 }
 
