@@ -243,10 +243,10 @@ impl Node {
         assert!(actual == expected, "met:\n{actual}expected:\n{expected}the agent's log:\n{}", self.log());
     }
 
-    /// As [`Self::expect`], within two seconds.
+    /// As [`Self::expect`], within ten seconds.
     #[track_caller]
     pub fn expect_soon(&self, who: &str, table: &[(&str, &str)]) {
-        self.expect_within(Duration::from_secs(2), who, table);
+        self.expect_within(Duration::from_secs(10), who, table);
     }
 
     /// As [`Self::expect`], within `limit`.

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
-use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ pub const HBONE: u16 = 15008;
 
 /// How long a connection may take to be told.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A proxy that was reached says so sooner.
+const QUIET: Duration = Duration::from_millis(500);
 
 /// Which traffic of a pod is its mesh proxy's own, and not redirected to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,7 +78,7 @@ impl MeshProxy {
 
     /// Whether it has nothing more to say.
     pub fn is_silent(&self) -> bool {
-        self.said.try_recv() == Err(TryRecvError::Empty)
+        self.said.recv_timeout(QUIET) == Err(RecvTimeoutError::Timeout)
     }
 }
 

@@ -89,6 +89,7 @@ impl Proxy {
             Some(meant) => meant,
             None => line(&mut client)?.parse().context("a first line that is no address")?,
         };
+        client.set_read_timeout(None)?;
         let to = self.tunnels.get(&meant).copied().unwrap_or(meant);
         let server = self.connect(to);
         let outcome = server.as_ref().map_or_else(errno, |_| "connected".to_owned());

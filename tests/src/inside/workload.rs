@@ -22,10 +22,10 @@ use crate::inside::calls;
 use crate::inside::kept::Sockets;
 use crate::inside::{storm, technique};
 
-/// How long a connection may take, and an answer over it.
-pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a connection may take, and an answer over it: what is lost once is sent again after a second.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// How long to wait for the answer to a datagram, to whom nobody need listen.
-pub(super) const SILENCE: Duration = Duration::from_millis(250);
+pub(super) const SILENCE: Duration = Duration::from_secs(2);
 
 /// Answers commands until standard input ends.
 pub fn run() -> Result<()> {

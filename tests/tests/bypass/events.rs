@@ -16,7 +16,7 @@ use serde_json::Value;
 /// The workload of what has no identity.
 pub(crate) const NOBODY: &str = "nobody";
 /// How long a denial may take to be told on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One denial.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -80,7 +80,7 @@ impl Events {
         bail!("the agent does not tell that {to} was denied")
     }
 
-    /// The first denial of a workload from now on to whom `meets`; none within a second or two is none.
+    /// The first denial of a workload from now on to whom `meets`; none within ten seconds is none.
     pub(crate) fn first_of(
         &self,
         workload: &str,

@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use enforcer_tests::agent::Until;
@@ -23,6 +23,8 @@ use crate::table::{self, Row};
 
 /// Longer than the addresses of an interface may take to be complete.
 const SETTLED: Duration = Duration::from_secs(1);
+/// How long a process may take to begin.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Longer than the agent takes to look again where a workload is.
 pub(crate) const LOOK: Duration = Duration::from_secs(32);
 
@@ -64,10 +66,13 @@ impl Within {
     fn unshared(world: &World, spot: Spot<'_>, flags: &str) -> Result<Self> {
         let mut command = world.command(Path::new("unshare"), spot)?;
         let child = command.args([flags, "sleep", "600"]).stdin(Stdio::null()).spawn().context("unshare")?;
-        let within = Self(child);
+        let mut within = Self(child);
+        let since = Instant::now();
         let comm = format!("/proc/{}/comm", within.0.id());
         // Then it has left.
         while fs::read_to_string(&comm).context("the process within")?.trim() != "sleep" {
+            let ended = within.0.try_wait().context("unshare")?;
+            ensure!(ended.is_none() && since.elapsed() < PATIENCE, "unshare {flags}: {ended:?}");
             sleep(Duration::from_millis(5));
         }
         Ok(within)

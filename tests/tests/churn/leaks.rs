@@ -15,6 +15,8 @@ use serde_json::Value;
 const MAPS: [&str; 3] = ["INTERFACES", "NAMESPACES", "ADDRESSES"];
 /// How long the agent may take to hear that pods are gone.
 const SOON: Duration = Duration::from_secs(5);
+/// How long to wait for it to keep no more than it did, on a busy machine.
+const AT_LAST: Duration = Duration::from_secs(30);
 /// How much more memory is none: what an allocator keeps.
 const KIBIBYTES: u64 = 8 << 10;
 
@@ -66,7 +68,11 @@ impl Footprint {
 
     /// Whether the agent keeps as much now as it did then.
     pub(crate) fn is_that_of(&self, node: &Node) -> Result<()> {
-        let now = Self::of(node)?;
+        let since = Instant::now();
+        let mut now = Self::of(node)?;
+        while !self.same(&now) && since.elapsed() < AT_LAST {
+            now = Self::of(node)?;
+        }
         println!("before {self:?}\nafter  {now:?}");
         anyhow::ensure!(self.same(&now), "left over: before {self:?}, now {now:?}\n{}", node.log());
         // Two programs of each of the two steady pods and one of the uplink; the loopback interface is known as nobody's.

@@ -167,6 +167,10 @@ fn dialled(target: &Target, expected: &Answer, outcome: &Outcome) -> Result<()> 
             let served = backends.iter().all(|(_, port)| PORTS.contains(port));
             ensure!(!served, "{other} at a backend that is there");
         }
+        (Answer::Allow(_), other) => {
+            let served = PORTS.contains(&target.port) && !ip.is_unspecified() && !ip.is_multicast();
+            ensure!(!served, "{other} at an address that is allowed");
+        }
         _ => {}
     }
     Ok(())

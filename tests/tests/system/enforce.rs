@@ -184,6 +184,8 @@ fn a_policy_that_nobody_told_denies_until_the_mesh_tells_it() -> Result<()> {
         .workload("web", "curl")
         .flag("--outbound-traffic-policy", "mesh")
         .start_until(Until::Answers)?;
+    // What the agent itself tries is not counted.
+    node.status_soon(|status| (status["canary"]["rounds"].as_u64() > Some(0)).then_some(()))?;
     node.expect("curl", &[("tcp 192.0.2.10:443", "reached 192.0.2.10:443"), ("tcp 192.0.2.11:443", "EPERM")]);
     let status = node.status()?;
     assert_eq!((&status["ready"], &status["outbound_policy"]), (&false.into(), &"unknown".into()));

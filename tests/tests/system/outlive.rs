@@ -8,6 +8,7 @@ use anyhow::Result;
 use enforcer_tests::agent::Until;
 use enforcer_tests::entry::{entry, entry_at};
 use enforcer_tests::node::Node;
+use enforcer_tests::probe::Probe;
 
 const IN_FORCE: [(&str, &str); 2] =
     [("tcp 192.0.2.10:443", "reached 192.0.2.10:443"), ("tcp 192.0.2.11:443", "EPERM")];
@@ -22,7 +23,7 @@ fn killed_stopped_and_started_again_it_stays_until_detached() -> Result<()> {
     node.kill_agent()?;
     node.expect("curl", &IN_FORCE);
     // A process that is born while no agent lives is under the same rules.
-    let mut born = enforcer_tests::probe::Probe::start(node.world(), &node.cgroup("curl"))?;
+    let mut born = Probe::start(node.world(), &node.cgroup("curl"))?;
     assert_eq!(born.dial("tcp 192.0.2.11:443")?.to_string(), "EPERM");
 
     node.start_agent(Until::Ready)?;
@@ -70,8 +71,10 @@ fn detach_under_a_living_agent_lifts_enforcement() -> Result<()> {
     let node = Node::new().registry(&entry("one", "192.0.2.10")).workload("web", "curl").start()?;
     node.probe("curl")?.tell("load 192.0.2.10:443 192.0.2.11:443")?;
     assert_eq!(node.detach()?.code, Some(0));
+    node.add_probe("beside", Probe::start(node.world(), &node.cgroup("curl"))?);
+    node.expect_soon("beside", &[("tcp 192.0.2.11:443", "reached 192.0.2.11:443")]);
     // Time for a dial or two more.
-    sleep(Duration::from_millis(200));
+    sleep(Duration::from_secs(1));
     node.probe("curl")?.tell("stop")?;
     let [_, bad]: [BTreeMap<String, u64>; 2] = serde_json::from_value(node.probe("curl")?.answer()?)?;
     assert!(bad.contains_key("reached 192.0.2.11:443"), "{bad:?}");

@@ -81,11 +81,17 @@ fn end(node: &Node, socket: &str) -> Result<(String, Duration)> {
     }
 }
 
+/// How many sockets were closed for their packets.
+fn denied(node: &Node) -> Result<u64> {
+    let status = node.status()?;
+    status["terminated"]["denied"].as_u64().with_context(|| status["terminated"].to_string())
+}
+
 /// Waits until no new connection is made to the service that has gone.
 fn until_denied(node: &Node) -> Result<()> {
     let begun = Instant::now();
     while node.dial("curl", &format!("tcp {GONE}"))?.to_string() != "EPERM" {
-        anyhow::ensure!(begun.elapsed() < SOON, "{GONE} is open still:\n{}", node.log());
+        anyhow::ensure!(begun.elapsed() < 10 * SOON, "{GONE} is open still:\n{}", node.log());
         sleep(Duration::from_millis(10));
     }
     Ok(())
@@ -122,13 +128,15 @@ fn without_the_flag_it_ends_with_the_next_packet_and_its_program_knows_at_once()
         let node = stage(pods, false)?;
         node.remove("gone.yaml")?;
         until_denied(&node)?;
+        // One that was being made when the service went is closed, too.
+        let before = denied(&node)?;
         assert_eq!(said(&node, "curl", "on gone receive")?, "silence", "nothing was sent (pods: {pods})");
         said(&node, "curl", &format!("on gone send {}", Marker::fresh()))?;
         let (met, after) = end(&node, "gone")?;
         assert!(met == expected && after < SOON, "{met} after {after:?} (pods: {pods}):\n{}", node.log());
         go_on(&node)?;
         let told = node.status_soon(|status| {
-            (status["terminated"]["denied"] == closed).then(|| status["terminated"].clone())
+            (status["terminated"]["denied"] == before + closed).then(|| status["terminated"].clone())
         })?;
         assert_eq!(told["last"], serde_json::Value::Null, "{told}");
     }

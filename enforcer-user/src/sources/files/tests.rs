@@ -188,6 +188,6 @@ fn a_file_that_never_rests_is_taken_all_the_same() {
         std::thread::sleep(Duration::from_millis(5));
     }
     let took = begun.elapsed();
-    assert!((5..7).contains(&took.as_secs()), "{took:?}");
+    assert!((5..15).contains(&took.as_secs()), "{took:?}");
     assert_eq!(names(&source), ["a"]);
 }

@@ -123,10 +123,10 @@ async fn an_agent_that_has_nothing_to_tell_lives() {
     let dir = Dir::new("quiet");
     let (parts, _, lines) = following();
     let (_stop, _served) = serving_with(&dir.socket(), parts).await;
-    let mut client = Client::patient(&dir.socket(), Duration::from_millis(1_500)).await.unwrap();
+    let mut client = Client::patient(&dir.socket(), Duration::from_secs(3)).await.unwrap();
     let mut stream = client.observe(follow()).await.unwrap();
     tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
         lines.send(flow("192.0.2.1")).unwrap();
     });
     assert_eq!(stream.next().await.unwrap(), Some(flow("192.0.2.1")));
@@ -139,11 +139,12 @@ async fn an_agent_that_hangs_while_one_follows_is_named() {
     let dir = Dir::new("hung-stream");
     let (parts, _, lines) = following();
     let (path, (release, released)) = (dir.socket(), std::sync::mpsc::channel::<()>());
+    let (met, is_met) = watch::channel(false);
     let agent = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let (_stop, _served) = serving_with(&path, parts).await;
-            for _ in 0..20 {
+            while !*is_met.borrow() {
                 lines.send(flow("192.0.2.1")).unwrap();
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
@@ -153,11 +154,14 @@ async fn an_agent_that_hangs_while_one_follows_is_named() {
     while !dir.socket().exists() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let mut client = Client::patient(&dir.socket(), Duration::from_millis(500)).await.unwrap();
+    let mut client = Client::patient(&dir.socket(), Duration::from_secs(2)).await.unwrap();
     let mut stream = client.observe(follow()).await.unwrap();
     let error = loop {
         match stream.next().await {
-            Ok(line) => assert_eq!(line, Some(flow("192.0.2.1"))),
+            Ok(line) => {
+                assert_eq!(line, Some(flow("192.0.2.1")));
+                met.send(true).unwrap();
+            }
             Err(error) => break error,
         }
     };
