@@ -7,7 +7,7 @@ use enforcer_common::packet::Frame as _;
 
 use crate::checksum;
 use crate::ctx;
-use crate::ctx::skb::{PacketSocket, Skb};
+use crate::ctx::skb::{Header, PacketSocket, Skb};
 use crate::maps::{places, sockets};
 
 /// Bytes before the IP header.
@@ -88,26 +88,28 @@ fn read(skb: Skb, network: u32, tuple: &mut Tuple) -> bool {
 
 #[inline(always)]
 fn read_v4(skb: Skb, network: u32, tuple: &mut Tuple) -> bool {
-    let mut header = [0; 20];
+    let mut header = Header::<20>::NONE;
+    let header = &mut header.0;
     // No options, no fragment ("don't fragment" may be set).
-    if !skb.load(network, &mut header) || header[0] != 0x45 || header[6] & 0xbf != 0 || header[7] != 0 {
+    if !skb.load(network, header) || header[0] != 0x45 || header[6] & 0xbf != 0 || header[7] != 0 {
         return false;
     }
     tuple.protocol = Protocol::new(header[9]);
-    tuple.local = Addr::v4_at(&header, 12);
-    tuple.remote = Addr::v4_at(&header, 16);
+    tuple.local = Addr::v4_at(header, 12);
+    tuple.remote = Addr::v4_at(header, 16);
     read_ports(skb, network + 20, tuple)
 }
 
 #[inline(always)]
 fn read_v6(skb: Skb, network: u32, tuple: &mut Tuple) -> bool {
-    let mut header = [0; 40];
-    if !skb.load(network, &mut header) || header[0] >> 4 != 6 {
+    let mut header = Header::<40>::NONE;
+    let header = &mut header.0;
+    if !skb.load(network, header) || header[0] >> 4 != 6 {
         return false;
     }
     tuple.protocol = Protocol::new(header[6]);
-    tuple.local = Addr::v6_at(&header, 8);
-    tuple.remote = Addr::v6_at(&header, 24);
+    tuple.local = Addr::v6_at(header, 8);
+    tuple.remote = Addr::v6_at(header, 24);
     // An IPv4 address in an IPv6 packet would look like one in an IPv4 packet.
     !tuple.remote.is_v4() && read_ports(skb, network + 40, tuple)
 }
@@ -116,8 +118,9 @@ fn read_v6(skb: Skb, network: u32, tuple: &mut Tuple) -> bool {
 fn read_ports(skb: Skb, transport: u32, tuple: &mut Tuple) -> bool {
     let mut ports = [0; 4];
     if tuple.protocol == Protocol::TCP {
-        let mut header = [0; 14];
-        if !skb.load(transport, &mut header) || !TcpFlags::new(header[13]).is_plain() {
+        let mut header = Header::<14>::NONE;
+        let header = &mut header.0;
+        if !skb.load(transport, header) || !TcpFlags::new(header[13]).is_plain() {
             return false;
         }
         ports.copy_from_slice(&header[..4]);

@@ -6,7 +6,7 @@ use enforcer_common::key::CgroupId;
 use enforcer_common::packet::{Frame as _, Packet, Part};
 use enforcer_common::reason::Reason;
 
-use crate::ctx::skb::{Skb, checksum};
+use crate::ctx::skb::{Header, Skb, checksum};
 use crate::{ctx, maps};
 
 /// The headers that are made: Ethernet, IPv4, IPv6.
@@ -21,29 +21,48 @@ const QUOTE: u32 = 8;
 /// The hop limit of what is made.
 const HOPS: u8 = 64;
 
+/// What a workload is owed for a denied packet.
+#[derive(Clone, Copy)]
+enum Owed {
+    Nothing,
+    Reset,
+    Prohibited,
+}
+
 /// Turns the packet into its refusal; what the program has to return then. `None`: it is only dropped.
-#[inline(never)] // a stack of its own
+#[inline(always)]
 pub fn refuse(skb: Skb, workload: CgroupId, reason: Reason, packet: &Packet) -> Option<i32> {
-    if !is_owed(reason) || packet.network != ETHERNET || packet.extended || packet.part != Part::Whole {
-        return None;
-    }
-    if packet.destination.is_for_many() || packet.source.is_for_many() || packet.source.is_unspecified() {
-        return None;
-    }
-    let done = if packet.protocol == Protocol::TCP {
-        if packet.tcp_flags().is_rst() {
-            return None;
-        }
-        if packet.is_v6 { reset_v6(skb, packet) } else { reset_v4(skb, packet) }
-    } else {
-        if packet.protocol != Protocol::UDP && !is_echo(packet)
-            || !maps::spend_refusal(workload, ctx::now_ns())
-        {
-            return None;
-        }
-        if packet.is_v6 { prohibited_v6(skb) } else { prohibited_v4(skb) }
+    let done = match owed(workload, reason, packet) {
+        Owed::Nothing => return None,
+        Owed::Reset => reset(skb, packet),
+        Owed::Prohibited => prohibited(skb, packet),
     };
     done.then(|| skb.send_back())
+}
+
+#[inline(never)] // a stack of its own
+fn owed(workload: CgroupId, reason: Reason, packet: &Packet) -> Owed {
+    if !is_owed(reason) || packet.network != ETHERNET || packet.extended || packet.part != Part::Whole {
+        return Owed::Nothing;
+    }
+    if packet.destination.is_for_many() || packet.source.is_for_many() || packet.source.is_unspecified() {
+        return Owed::Nothing;
+    }
+    if packet.protocol == Protocol::TCP {
+        return if packet.tcp_flags().is_rst() { Owed::Nothing } else { Owed::Reset };
+    }
+    let is_answered = packet.protocol == Protocol::UDP || is_echo(packet);
+    if is_answered && maps::spend_refusal(workload, ctx::now_ns()) { Owed::Prohibited } else { Owed::Nothing }
+}
+
+#[inline(always)]
+fn reset(skb: Skb, packet: &Packet) -> bool {
+    if packet.is_v6 { reset_v6(skb, packet) } else { reset_v4(skb, packet) }
+}
+
+#[inline(never)] // a stack of its own
+fn prohibited(skb: Skb, packet: &Packet) -> bool {
+    if packet.is_v6 { prohibited_v6(skb) } else { prohibited_v4(skb) }
 }
 
 /// What cannot be trusted to be what it says gets no answer.
@@ -76,7 +95,7 @@ fn turn_ethernet(skb: Skb) -> bool {
 
 /// A reset that the sender's kernel believes: with the sequence number that it expects (RFC 9293 §3.10.7).
 #[inline(always)]
-fn reset(segment: &[u8; TCP as usize], packet: &Packet) -> [u8; TCP as usize] {
+fn segment(segment: &[u8; TCP as usize], packet: &Packet) -> [u8; TCP as usize] {
     let flags = packet.tcp_flags();
     let sequence = u32::from_be_bytes([segment[4], segment[5], segment[6], segment[7]]);
     let length = packet.payload + flags.begins() as u32 + flags.is_fin() as u32;
@@ -93,15 +112,16 @@ fn reset(segment: &[u8; TCP as usize], packet: &Packet) -> [u8; TCP as usize] {
     back
 }
 
-#[inline(always)]
+#[inline(never)] // a stack of its own
 fn reset_v4(skb: Skb, packet: &Packet) -> bool {
-    let (mut ip, mut tcp) = ([0; IPV4 as usize], [0; TCP as usize]);
-    if !skb.load(ETHERNET, &mut ip) || !skb.load(packet.transport, &mut tcp) {
+    let (mut ip, mut tcp) = (Header::<{ IPV4 as usize }>::NONE, Header::<{ TCP as usize }>::NONE);
+    let (ip, tcp) = (&mut ip.0, &mut tcp.0);
+    if !skb.load(ETHERNET, ip) || !skb.load(packet.transport, tcp) {
         return false;
     }
-    let mut back = header_v4(&ip, TCP, 6);
-    let mut segment = reset(&tcp, packet);
-    let sum = checksum(&mut addresses_v4(&ip), u32::from(6_u16.to_be()) + u32::from(20_u16.to_be()));
+    let mut back = header_v4(ip, TCP, 6);
+    let mut segment = segment(tcp, packet);
+    let sum = checksum(&mut addresses_v4(ip), u32::from(6_u16.to_be()) + u32::from(20_u16.to_be()));
     let [high, low] = fold(checksum(&mut segment, sum));
     (segment[16], segment[17]) = (high, low);
     let [high, low] = fold(checksum(&mut back, 0));
@@ -112,15 +132,16 @@ fn reset_v4(skb: Skb, packet: &Packet) -> bool {
         && skb.store(ETHERNET + IPV4, &segment)
 }
 
-#[inline(always)]
+#[inline(never)] // a stack of its own
 fn reset_v6(skb: Skb, packet: &Packet) -> bool {
-    let (mut ip, mut tcp) = ([0; IPV6 as usize], [0; TCP as usize]);
-    if !skb.load(ETHERNET, &mut ip) || !skb.load(packet.transport, &mut tcp) {
+    let (mut ip, mut tcp) = (Header::<{ IPV6 as usize }>::NONE, Header::<{ TCP as usize }>::NONE);
+    let (ip, tcp) = (&mut ip.0, &mut tcp.0);
+    if !skb.load(ETHERNET, ip) || !skb.load(packet.transport, tcp) {
         return false;
     }
-    let back = header_v6(&ip, TCP, 6);
-    let mut segment = reset(&tcp, packet);
-    let sum = checksum(&mut addresses_v6(&ip), u32::from(6_u16.to_be()) + u32::from(20_u16.to_be()));
+    let back = header_v6(ip, TCP, 6);
+    let mut segment = segment(tcp, packet);
+    let sum = checksum(&mut addresses_v6(ip), u32::from(6_u16.to_be()) + u32::from(20_u16.to_be()));
     let [high, low] = fold(checksum(&mut segment, sum));
     (segment[16], segment[17]) = (high, low);
     skb.resize(ETHERNET + IPV6 + TCP)
@@ -132,52 +153,51 @@ fn reset_v6(skb: Skb, packet: &Packet) -> bool {
 /// Destination unreachable, communication administratively prohibited (RFC 1812 §5.2.7.1).
 #[inline(always)]
 fn prohibited_v4(skb: Skb) -> bool {
-    let mut quote = [0; (IPV4 + QUOTE) as usize];
-    if !skb.load(ETHERNET, &mut quote) {
+    let mut quote = Header::<{ (IPV4 + QUOTE) as usize }>::NONE;
+    let quote = &mut quote.0;
+    if !skb.load(ETHERNET, quote) {
         return false;
     }
-    let mut ip = [0; IPV4 as usize];
-    ip.copy_from_slice(&quote[..IPV4 as usize]);
-    let mut back = header_v4(&ip, ICMP + IPV4 + QUOTE, 1);
+    let mut back = header_v4(quote, ICMP + IPV4 + QUOTE, 1);
     let [high, low] = fold(checksum(&mut back, 0));
     (back[10], back[11]) = (high, low);
     let mut message = [3, 13, 0, 0, 0, 0, 0, 0];
-    let [high, low] = fold(checksum(&mut message, checksum(&mut quote, 0)));
+    let [high, low] = fold(checksum(&mut message, checksum(quote, 0)));
     (message[2], message[3]) = (high, low);
     skb.resize(ETHERNET + IPV4 + ICMP + IPV4 + QUOTE)
         && turn_ethernet(skb)
         && skb.store(ETHERNET, &back)
         && skb.store(ETHERNET + IPV4, &message)
-        && skb.store(ETHERNET + IPV4 + ICMP, &quote)
+        && skb.store(ETHERNET + IPV4 + ICMP, quote)
 }
 
 /// The same of IPv6 (RFC 4443 §3.1).
 #[inline(always)]
 fn prohibited_v6(skb: Skb) -> bool {
-    let mut quote = [0; (IPV6 + QUOTE) as usize];
-    if !skb.load(ETHERNET, &mut quote) {
+    let mut quote = Header::<{ (IPV6 + QUOTE) as usize }>::NONE;
+    let quote = &mut quote.0;
+    if !skb.load(ETHERNET, quote) {
         return false;
     }
-    let mut ip = [0; IPV6 as usize];
-    ip.copy_from_slice(&quote[..IPV6 as usize]);
     let length = ICMP + IPV6 + QUOTE;
-    let back = header_v6(&ip, length, 58);
+    let back = header_v6(quote, length, 58);
     let mut message = [1, 1, 0, 0, 0, 0, 0, 0];
     let sum = u32::from(58_u16.to_be()) + u32::from(56_u16.to_be());
-    let sum = checksum(&mut quote, checksum(&mut addresses_v6(&ip), sum));
+    let sum = checksum(&mut addresses_v6(quote), sum);
+    let sum = checksum(quote, sum);
     let [high, low] = fold(checksum(&mut message, sum));
     (message[2], message[3]) = (high, low);
     skb.resize(ETHERNET + IPV6 + length)
         && turn_ethernet(skb)
         && skb.store(ETHERNET, &back)
         && skb.store(ETHERNET + IPV6, &message)
-        && skb.store(ETHERNET + IPV6 + ICMP, &quote)
+        && skb.store(ETHERNET + IPV6 + ICMP, quote)
 }
 
 /// From where the packet was going to where it came from; its checksum is still 0.
 #[inline(always)]
 #[allow(clippy::cast_possible_truncation)] // a few dozen bytes
-fn header_v4(ip: &[u8; IPV4 as usize], payload: u32, protocol: u8) -> [u8; IPV4 as usize] {
+fn header_v4<const N: usize>(ip: &[u8; N], payload: u32, protocol: u8) -> [u8; IPV4 as usize] {
     let length = (IPV4 + payload) as u8;
     [
         0x45, 0, 0, length, 0, 0, 0x40, 0, HOPS, protocol, 0, 0, ip[16], ip[17], ip[18], ip[19], ip[12],
@@ -186,14 +206,14 @@ fn header_v4(ip: &[u8; IPV4 as usize], payload: u32, protocol: u8) -> [u8; IPV4 
 }
 
 #[inline(always)]
-fn addresses_v4(ip: &[u8; IPV4 as usize]) -> [u8; 8] {
+fn addresses_v4<const N: usize>(ip: &[u8; N]) -> [u8; 8] {
     [ip[12], ip[13], ip[14], ip[15], ip[16], ip[17], ip[18], ip[19]]
 }
 
 /// The same of IPv6, which has no checksum.
 #[inline(always)]
 #[allow(clippy::cast_possible_truncation)] // a few dozen bytes
-fn header_v6(ip: &[u8; IPV6 as usize], payload: u32, protocol: u8) -> [u8; IPV6 as usize] {
+fn header_v6<const N: usize>(ip: &[u8; N], payload: u32, protocol: u8) -> [u8; IPV6 as usize] {
     let mut back = [0; IPV6 as usize];
     back[0] = 0x60;
     back[5] = payload as u8;
@@ -205,7 +225,7 @@ fn header_v6(ip: &[u8; IPV6 as usize], payload: u32, protocol: u8) -> [u8; IPV6 
 }
 
 #[inline(always)]
-fn addresses_v6(ip: &[u8; IPV6 as usize]) -> [u8; 32] {
+fn addresses_v6<const N: usize>(ip: &[u8; N]) -> [u8; 32] {
     let mut addresses = [0; 32];
     addresses.copy_from_slice(&ip[8..40]);
     addresses

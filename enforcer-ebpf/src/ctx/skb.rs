@@ -203,6 +203,15 @@ impl Frame for Skb {
     }
 }
 
+/// As much of a header as is read. Aligned, it is zeroed and read by words: without a call, and with less on the stack.
+#[repr(align(8))]
+pub struct Header<const N: usize>(pub [u8; N]);
+
+impl<const N: usize> Header<N> {
+    /// Nothing yet.
+    pub const NONE: Self = Self([0; N]);
+}
+
 /// The ones' complement sum (RFC 1071) of `bytes`, on top of `sum`, not folded yet.
 #[inline(always)]
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a sum of 32 bits
