@@ -26,6 +26,8 @@ pub mod read;
 pub mod ring;
 pub mod socket_maps;
 #[cfg(test)]
+mod stack;
+#[cfg(test)]
 mod stage;
 pub mod switch;
 mod sys;
