@@ -15,7 +15,7 @@ use crate::needs;
 use crate::world::{Spot, World};
 
 /// How long the agent may take to be ready, and to stop.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// What the agent must have done before it counts as started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

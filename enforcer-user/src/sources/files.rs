@@ -188,11 +188,14 @@ impl FileSource {
         changed
     }
 
-    /// Reads a file; whether it was there.
+    /// Reads a file; whether it stayed the same meanwhile. If not, whoever has changed it is heard.
     fn read(&mut self, path: &Path, signature: Signature) -> bool {
         let text = fs::read_to_string(path);
-        if text.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-            // Just now. Whoever takes it away is heard.
+        let is_same = match fs::metadata(path) {
+            Ok(now) => Signature::from(&now) == signature,
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        };
+        if !is_same {
             return false;
         }
         let last = self.files.remove(path);
