@@ -203,7 +203,7 @@ impl Frame for Skb {
     }
 }
 
-/// As much of a header as is read. Aligned, it is zeroed and read by words: without a call, and with less on the stack.
+/// As much of a header as is read. Aligned, it is read by words, with less on the stack.
 #[repr(align(8))]
 pub struct Header<const N: usize>(pub [u8; N]);
 
