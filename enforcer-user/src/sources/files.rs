@@ -132,17 +132,16 @@ impl FileSource {
         if heard.everything || self.fault.is_some() || self.has_links {
             return None;
         }
-        let mut found = Found { has_links: self.has_links, ..Found::default() };
+        let mut found = Found::default();
         for path in &heard.files {
             match look_at(&self.path, path) {
                 Named::File(signature) => drop(found.files.insert(path.clone(), signature)),
                 Named::Gone if self.has_files_below(path) => return None,
-                Named::Gone => found.gone.push(path.clone()),
-                Named::Nothing => {}
+                Named::Gone if self.files.contains_key(path) => found.gone.push(path.clone()),
+                Named::Gone | Named::Nothing => {}
                 Named::Everything => return None,
             }
         }
-        found.gone.retain(|path| self.files.contains_key(path));
         Some(found)
     }
 

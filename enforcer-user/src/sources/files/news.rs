@@ -17,8 +17,8 @@ use super::list::{Identity, has_extension};
 pub(super) const SETTLE: Duration = Duration::from_millis(20);
 /// How often that is waited for: a directory that never rests is read all the same.
 const SETTLE_TRIES: usize = 25;
-/// How long a file may be open and half written before it is read all the same.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a file may be open and half written, or never rest, before it is read all the same.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What may have changed.
 #[derive(Debug, Default)]

@@ -6,14 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::list::Signature;
-use super::news::SETTLE;
+use super::news::{PATIENCE, SETTLE};
 
 /// How long a file must have been as it is.
 const REST: Duration = SETTLE;
 /// How long, when it is gone or empty: most likely its replacement is on the way.
 const REST_ABSENT: Duration = SETTLE.saturating_mul(2);
-/// A file that never rests is taken all the same.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A path as it was found last.
 #[derive(Debug)]
