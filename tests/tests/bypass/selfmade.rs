@@ -96,8 +96,19 @@ fn speak(stage: &Stage, speaker: &str, remote: IpAddr, listener: &str, own: IpAd
         let sent = stage.ask(speaker, &echo)?;
         ensure!(sent["sent"].as_u64() > Some(0), "{echo}: {sent}");
     }
-    stage.said(speaker, "on asker close")?;
+    said(stage, speaker, "on asker close", "closed")?;
+    if !is_connected {
+        said(stage, speaker, "on client close", "closed")?;
+        forget_syns(stage, listener)?;
+    }
     Ok(is_connected)
+}
+
+/// The server there answers no SYN again that it has not seen the end of: its retransmissions would be denied later, among what
+/// is tried then.
+fn forget_syns(stage: &Stage, listener: &str) -> Result<()> {
+    said(stage, listener, "on server close", "closed")?;
+    said(stage, listener, &format!("keep server listen {TCP_PORT}"), "made")
 }
 
 /// The same by frames, from behind a pair within.
@@ -109,7 +120,8 @@ fn send_frames(stage: &Stage, speaker: &str, remote: IpAddr, listener: &str, own
         let sent = stage.ask(speaker, &line)?;
         ensure!(sent["sent"].as_u64() > Some(0), "{line}: {sent}");
     }
-    said(stage, listener, &format!("on udp{} receive", family(own)), &question.to_string())
+    said(stage, listener, &format!("on udp{} receive", family(own)), &question.to_string())?;
+    forget_syns(stage, listener)
 }
 
 fn filled(call: &str, own: IpAddr, remote: IpAddr, marker: &Marker) -> String {
