@@ -87,6 +87,8 @@ pub struct Controller<D> {
     /// Tells which connections others have made to workloads.
     census: Census,
     problems: Vec<Problem>,
+    /// The last registry that was not refused.
+    in_force: Option<Arc<Registry>>,
     /// Why the last registry is not in force.
     refused: Vec<Problem>,
     /// Why the maps may not hold what they should.
@@ -142,6 +144,7 @@ impl<D: Dataplane> Controller<D> {
             started: now,
             pulse: Pulse::new(now),
             built: None,
+            in_force: None,
             sources: snapshots.into_iter().map(|snapshot| (snapshot.index, source(snapshot))).collect(),
             problems: Vec::new(),
             refused: Vec::new(),

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use enforcer_core::policy::WorkloadSpec;
-use enforcer_core::policy::compile::Compiler;
+use enforcer_core::policy::compile::{Compiler, Stages};
 use enforcer_core::policy::image::{Image, MapOp};
+use enforcer_core::problem::Problem;
 use enforcer_core::registry::{Registry, build};
 
 use crate::controller::{Controller, settings};
@@ -31,18 +32,18 @@ impl<D: Dataplane> Controller<D> {
 
     /// The maps are between two states: start over from what they hold.
     fn start_over(&mut self, registry: &Arc<Registry>) -> Result<()> {
+        let begun = Instant::now();
         let left = self.dataplane.read()?;
-        self.compiler = self.adopt(left.clone());
-        self.apply(registry)?;
-        if self.refused.is_empty() {
-            self.is_uncertain = false;
-            // Nor does anybody know of the interfaces.
-            self.placed = None;
-            return Ok(());
-        }
-        // A compiler that refused its first update knows nothing of the maps any more.
-        self.compiler = self.adopt(left);
-        bail!("the registry does not fit beside what the maps hold")
+        let Some(stages) = self.lead(registry, Some(&left)) else {
+            // A compiler that refused its first update knows nothing of the maps any more.
+            self.compiler = self.adopt(left);
+            bail!("the registry does not fit beside what the maps hold");
+        };
+        self.put_in_force(&stages, begun)?;
+        self.is_uncertain = false;
+        // Nor does anybody know of the interfaces.
+        self.placed = None;
+        Ok(())
     }
 
     fn adopt(&self, left: Image) -> Compiler {
@@ -73,31 +74,54 @@ impl<D: Dataplane> Controller<D> {
     }
 
     pub(super) fn apply(&mut self, registry: &Arc<Registry>) -> Result<()> {
-        let specs = self.specs();
         let begun = Instant::now();
-        match self.compiler.update(registry, &specs, self.started.elapsed()) {
+        let stages = self.lead(registry, None);
+        stages.map_or(Ok(()), |stages| self.put_in_force(&stages, begun))
+    }
+
+    /// What leads the maps to this registry and the workloads, from what was `left` in them if the compiler does not know. While the
+    /// registry is refused, the workloads and what is known of them do not wait for another: they are led to the one in force.
+    fn lead(&mut self, registry: &Arc<Registry>, left: Option<&Image>) -> Option<Stages> {
+        match self.compile(registry, left) {
             Ok(stages) => {
-                let operations: usize = stages.iter().map(Vec::len).sum();
-                for stage in &stages {
-                    self.rules.follow(stage, |rule| self.compiler.rule(rule));
-                    self.write(stage)?;
-                }
-                let narrows = |op: &MapOp| matches!(op, MapOp::Narrow(_));
-                self.narrowings += u64::from(stages.iter().flatten().any(narrows));
                 self.refused.clear();
-                if operations > 0 || self.revision == 0 {
-                    self.revision += 1;
-                    tracing::info!(
-                        revision = self.revision,
-                        services = registry.services.len(),
-                        operations,
-                        problems = self.problems.len(),
-                        milliseconds = begun.elapsed().as_millis(),
-                        "registry in force"
-                    );
-                }
+                Some(stages)
             }
-            Err(problems) => self.refused = problems,
+            Err(problems) => {
+                self.refused = problems;
+                let in_force = self.in_force.clone()?;
+                self.compile(&in_force, left).ok()
+            }
+        }
+    }
+
+    fn compile(&mut self, registry: &Arc<Registry>, left: Option<&Image>) -> Result<Stages, Vec<Problem>> {
+        if let Some(left) = left {
+            self.compiler = self.adopt(left.clone());
+        }
+        let stages = self.compiler.update(registry, &self.specs(), self.started.elapsed())?;
+        self.in_force = Some(Arc::clone(registry));
+        Ok(stages)
+    }
+
+    fn put_in_force(&mut self, stages: &Stages, begun: Instant) -> Result<()> {
+        let operations: usize = stages.iter().map(Vec::len).sum();
+        for stage in stages {
+            self.rules.follow(stage, |rule| self.compiler.rule(rule));
+            self.write(stage)?;
+        }
+        let narrows = |op: &MapOp| matches!(op, MapOp::Narrow(_));
+        self.narrowings += u64::from(stages.iter().flatten().any(narrows));
+        if operations > 0 || self.revision == 0 {
+            self.revision += 1;
+            tracing::info!(
+                revision = self.revision,
+                services = self.compiler.registry().services.len(),
+                operations,
+                problems = self.problems.len(),
+                milliseconds = begun.elapsed().as_millis(),
+                "registry in force"
+            );
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 mod coverage;
 mod failing;
+mod refused;
 
 use std::path::PathBuf;
 
@@ -121,23 +122,6 @@ fn a_registry_is_in_force_before_anything_is_attached_and_published() {
     assert_eq!(status.attached, ["/sys/fs/cgroup/curl"]);
     let settings = controller.dataplane.settings.clone().unwrap();
     assert_eq!((settings.enforcement, settings.levels), (Enforcement::Enforce, vec![1]));
-}
-
-#[test]
-fn a_registry_that_does_not_fit_leaves_the_last_one_in_force_and_says_why() {
-    let limits = Limits { exact: 1, ..Limits::default() };
-    let (mut controller, applied) = started(&format!("{POLICY}{}", entry("a", "192.0.2.1")), limits);
-    let two = format!("{POLICY}{}{}", entry("b", "192.0.2.2"), entry("c", "192.0.2.3"));
-    tell(&mut controller, Event::Source(snapshot(&two)));
-    assert_eq!(verdict(&controller, "192.0.2.1:80"), "allow");
-    assert_eq!(verdict(&controller, "192.0.2.2:80"), "deny");
-    let not_ready = applied.borrow().status.not_ready.clone();
-    assert!(not_ready[0].contains("2 entries of the map EXACT, 1 more than its limit of 1"), "{not_ready:?}");
-    let updates = applied.borrow().updates.clone();
-    assert_eq!((updates.refused, updates.failed, updates.spread.iter().sum::<u64>()), (1, 0, 2));
-    tell(&mut controller, Event::Source(snapshot(&format!("{POLICY}{}", entry("b", "192.0.2.2")))));
-    assert_eq!(verdict(&controller, "192.0.2.2:80"), "allow");
-    assert!(applied.borrow().status.ready);
 }
 
 #[test]
