@@ -30,15 +30,15 @@ pub(crate) const LOOK: Duration = Duration::from_secs(32);
 
 /// What `sh` does in a network, as a process of the pod.
 pub(crate) fn shell(world: &World, pod: &Pod, network: &Path, script: &str) -> Result<()> {
-    let spot = Spot { cgroup: Some(pod.cgroup()), network: Some(network), ..Spot::default() };
-    let done = finish(world.command(Path::new("sh"), spot)?.args(["-ec", script]))?;
-    ensure!(done.code == Some(0), "{script}: {}", done.stderr);
-    Ok(())
+    run(world, Spot { cgroup: Some(pod.cgroup()), network: Some(network), ..Spot::default() }, script)
 }
 
 /// The same as a process of nobody.
 pub(crate) fn shell_in(world: &World, network: &Path, script: &str) -> Result<()> {
-    let spot = Spot { network: Some(network), ..Spot::default() };
+    run(world, Spot { network: Some(network), ..Spot::default() }, script)
+}
+
+fn run(world: &World, spot: Spot<'_>, script: &str) -> Result<()> {
     let done = finish(world.command(Path::new("sh"), spot)?.args(["-ec", script]))?;
     ensure!(done.code == Some(0), "{script}: {}", done.stderr);
     Ok(())

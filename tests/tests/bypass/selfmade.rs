@@ -209,15 +209,15 @@ fn a_pod_has_the_address_itself() -> Result<()> {
 }
 
 /// A network namespace that only an open file holds, so that nobody finds it.
-struct Hidden(File);
+pub(crate) struct Hidden(File);
 
 impl Hidden {
-    fn new(stage: &Stage, cgroup: &Path, network: &Path) -> Result<Self> {
+    pub(crate) fn new(stage: &Stage, cgroup: &Path, network: &Path) -> Result<Self> {
         let within = Within::at(stage.node.world(), cgroup, network)?;
         Ok(Self(File::open(within.network()).context("holding the namespace")?))
     }
 
-    fn network(&self) -> PathBuf {
+    pub(crate) fn network(&self) -> PathBuf {
         PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd()))
     }
 }

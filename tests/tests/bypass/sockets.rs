@@ -1,8 +1,12 @@
 //! By sockets: TCP and UDP, raw ones, and what stands for them.
 
+use std::thread::sleep;
+
 use anyhow::{Context as _, Result, ensure};
 use enforcer_tests::marker::Marker;
 
+use crate::moved::{LOOK, shell_in};
+use crate::selfmade::Hidden;
 use crate::stage::Control::{Like, Same};
 use crate::stage::{Case, Stage};
 use crate::targets::begins;
@@ -246,7 +250,7 @@ const DETOURS: &[Case] = &[
     ),
 ];
 
-/// When the agent has seen the pair: the pod is then judged at its sockets, too.
+/// When the agent has seen a pair: the pod is then judged at its sockets, too.
 const WITHIN: &[Case] = &[(
     "A raw socket in such a namespace",
     "packet",
@@ -255,10 +259,22 @@ const WITHIN: &[Case] = &[(
     &["new-netns {4} way=raw", "new-netns {6} way=raw"],
 )];
 
+/// One that lasts until the agent looks.
+fn pair_within(stage: &Stage) -> Result<Hidden> {
+    let world = stage.node.world();
+    let pod = world.pod("curl")?;
+    let far = Hidden::new(stage, pod.cgroup(), &pod.network())?;
+    let pair = format!("ip link add lasting0 type veth peer name lasting1 netns {}", far.network().display());
+    shell_in(world, &pod.network(), &pair)?;
+    Ok(far)
+}
+
 #[test]
 fn with_the_help_of_others() -> Result<()> {
     let mut stage = Stage::new()?;
     stage.all("50 detours", DETOURS)?;
+    let _far = pair_within(&stage)?;
+    sleep(LOOK);
     stage.node.status_soon(|status| (status["workloads"][0]["covered"] == false).then_some(()))?;
     stage.all("51 within", WITHIN)
 }
