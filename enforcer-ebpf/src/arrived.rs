@@ -21,7 +21,11 @@ const LOOPBACK: u32 = 1;
 #[inline(always)]
 pub fn record(skb: Skb, hook: Hook) {
     let mut packet = Packet::EMPTY;
-    if !matches!(read::packet(skb, hook, &mut packet), Read::Ip) {
+    let read = match hook {
+        Hook::Packet => read::at_socket(skb, &mut packet),
+        _ => read::at_interface(skb, &mut packet),
+    };
+    if !matches!(read, Read::Ip) {
         return;
     }
     if packet.part == Part::Later {

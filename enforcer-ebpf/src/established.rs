@@ -3,11 +3,10 @@
 use enforcer_common::addr::{Addr, Port, Protocol};
 use enforcer_common::flow::TcpFlags;
 use enforcer_common::judged::{Decided, Judged, Tuple};
-use enforcer_common::packet::Frame as _;
 
 use crate::checksum;
 use crate::ctx;
-use crate::ctx::skb::{Header, PacketSocket, Skb};
+use crate::ctx::skb::{Header, PacketSocket, Readable, Skb};
 use crate::maps::{places, sockets};
 
 /// Bytes before the IP header.
@@ -20,15 +19,15 @@ const IPV6: [u8; 2] = [0x86, 0xdd];
 
 /// Whether the packet passes without a look at anything but its socket. `network` is where the IP header begins.
 #[inline(always)]
-pub fn is_allowed(skb: Skb, network: u32, interface: u32) -> bool {
-    let header = remembered(skb, network, interface);
-    header != 0 && (network == NO_ETHERNET || is_as_made(skb, network, header))
+pub fn is_allowed<F: Readable>(frame: F, network: u32, interface: u32) -> bool {
+    let header = remembered(frame, network, interface);
+    header != 0 && (network == NO_ETHERNET || is_as_made(frame.skb(), network, header))
 }
 
 /// The length of the IP header of a packet that its socket remembers as allowed, above its protocol; else 0.
 #[inline(never)] // a stack of its own
-fn remembered(skb: Skb, network: u32, interface: u32) -> u32 {
-    let Some(socket) = skb.socket() else { return 0 };
+fn remembered<F: Readable>(frame: F, network: u32, interface: u32) -> u32 {
+    let Some(socket) = frame.skb().socket() else { return 0 };
     let mut tuple = Tuple {
         local: Addr::UNSPECIFIED,
         remote: Addr::UNSPECIFIED,
@@ -37,7 +36,7 @@ fn remembered(skb: Skb, network: u32, interface: u32) -> u32 {
         protocol: Protocol::ANY,
         interface,
     };
-    if !read(skb, network, &mut tuple) || !remembers(&socket, &tuple) {
+    if !read(frame, network, &mut tuple) || !remembers(&socket, &tuple) {
         return 0;
     }
     let length = if tuple.remote.is_v4() { 20 } else { 40 };
@@ -73,58 +72,58 @@ pub fn is_current(judged: &Judged) -> bool {
 /// Reads the tuple of a whole TCP or UDP packet without options, extension headers and flags that change a connection's state.
 /// Everything else takes the slow way.
 #[inline(always)]
-fn read(skb: Skb, network: u32, tuple: &mut Tuple) -> bool {
+fn read<F: Readable>(frame: F, network: u32, tuple: &mut Tuple) -> bool {
     let is_v6 = if network == NO_ETHERNET {
-        skb.is_v6()
+        frame.skb().is_v6()
     } else {
         let mut kind = [0; 2];
-        if !skb.load(12, &mut kind) || (kind != IPV4 && kind != IPV6) {
+        if !frame.load(12, &mut kind) || (kind != IPV4 && kind != IPV6) {
             return false;
         }
         kind == IPV6
     };
-    if is_v6 { read_v6(skb, network, tuple) } else { read_v4(skb, network, tuple) }
+    if is_v6 { read_v6(frame, network, tuple) } else { read_v4(frame, network, tuple) }
 }
 
 #[inline(always)]
-fn read_v4(skb: Skb, network: u32, tuple: &mut Tuple) -> bool {
+fn read_v4<F: Readable>(frame: F, network: u32, tuple: &mut Tuple) -> bool {
     let mut header = Header::<20>::NONE;
     let header = &mut header.0;
     // No options, no fragment ("don't fragment" may be set).
-    if !skb.load(network, header) || header[0] != 0x45 || header[6] & 0xbf != 0 || header[7] != 0 {
+    if !frame.load(network, header) || header[0] != 0x45 || header[6] & 0xbf != 0 || header[7] != 0 {
         return false;
     }
     tuple.protocol = Protocol::new(header[9]);
     tuple.local = Addr::v4_at(header, 12);
     tuple.remote = Addr::v4_at(header, 16);
-    read_ports(skb, network + 20, tuple)
+    read_ports(frame, network + 20, tuple)
 }
 
 #[inline(always)]
-fn read_v6(skb: Skb, network: u32, tuple: &mut Tuple) -> bool {
+fn read_v6<F: Readable>(frame: F, network: u32, tuple: &mut Tuple) -> bool {
     let mut header = Header::<40>::NONE;
     let header = &mut header.0;
-    if !skb.load(network, header) || header[0] >> 4 != 6 {
+    if !frame.load(network, header) || header[0] >> 4 != 6 {
         return false;
     }
     tuple.protocol = Protocol::new(header[6]);
     tuple.local = Addr::v6_at(header, 8);
     tuple.remote = Addr::v6_at(header, 24);
     // An IPv4 address in an IPv6 packet would look like one in an IPv4 packet.
-    !tuple.remote.is_v4() && read_ports(skb, network + 40, tuple)
+    !tuple.remote.is_v4() && read_ports(frame, network + 40, tuple)
 }
 
 #[inline(always)]
-fn read_ports(skb: Skb, transport: u32, tuple: &mut Tuple) -> bool {
+fn read_ports<F: Readable>(frame: F, transport: u32, tuple: &mut Tuple) -> bool {
     let mut ports = [0; 4];
     if tuple.protocol == Protocol::TCP {
         let mut header = Header::<14>::NONE;
         let header = &mut header.0;
-        if !skb.load(transport, header) || !TcpFlags::new(header[13]).is_plain() {
+        if !frame.load(transport, header) || !TcpFlags::new(header[13]).is_plain() {
             return false;
         }
         ports.copy_from_slice(&header[..4]);
-    } else if tuple.protocol != Protocol::UDP || !skb.load(transport, &mut ports) {
+    } else if tuple.protocol != Protocol::UDP || !frame.load(transport, &mut ports) {
         return false;
     }
     tuple.local_port = Port::new(u16::from_be_bytes([ports[0], ports[1]]));

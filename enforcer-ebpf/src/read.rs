@@ -1,10 +1,9 @@
 //! Reading a packet, whichever way it goes.
 
-use enforcer_common::event::Hook;
 use enforcer_common::packet::{Network, Packet, network, parse};
 use enforcer_common::reason::Reason;
 
-use crate::ctx::skb::Skb;
+use crate::ctx::skb::{Pulled, Skb};
 
 /// What a packet is.
 pub enum Read {
@@ -16,24 +15,33 @@ pub enum Read {
     Fault(Reason),
 }
 
-/// Reads it into `packet`.
-#[inline(never)] // a stack of its own
-pub fn packet(skb: Skb, hook: Hook, packet: &mut Packet) -> Read {
-    let read = match hook {
-        Hook::Packet if skb.is_v6() => parse(&skb, true, 0, packet),
-        Hook::Packet => parse(&skb, false, 0, packet),
-        _ => match network(&skb) {
-            Ok(Network::V4(at)) => parse(&skb, false, at, packet),
-            Ok(Network::V6(at)) => parse(&skb, true, at, packet),
-            Ok(Network::Arp(at)) => {
-                packet.network = at;
-                return Read::Arp;
-            }
-            Err(reason) => Err(reason),
-        },
-    };
-    match read {
-        Ok(()) => Read::Ip,
-        Err(reason) => Read::Fault(reason),
+impl Read {
+    #[inline(always)]
+    fn of(read: Result<(), Reason>) -> Self {
+        match read {
+            Ok(()) => Self::Ip,
+            Err(reason) => Self::Fault(reason),
+        }
     }
+}
+
+/// Reads what a socket of a cgroup sends or receives into `packet`.
+#[inline(never)] // a stack of its own
+pub fn at_socket(skb: Skb, packet: &mut Packet) -> Read {
+    Read::of(if skb.is_v6() { parse(&skb, true, 0, packet) } else { parse(&skb, false, 0, packet) })
+}
+
+/// Reads what passes an interface into `packet`.
+#[inline(never)] // a stack of its own
+pub fn at_interface(skb: Skb, packet: &mut Packet) -> Read {
+    let frame = Pulled(skb);
+    Read::of(match network(&frame) {
+        Ok(Network::V4(at)) => parse(&frame, false, at, packet),
+        Ok(Network::V6(at)) => parse(&frame, true, at, packet),
+        Ok(Network::Arp(at)) => {
+            packet.network = at;
+            return Read::Arp;
+        }
+        Err(reason) => Err(reason),
+    })
 }

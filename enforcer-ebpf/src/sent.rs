@@ -18,6 +18,7 @@ use enforcer_common::verdict::{Action, Backend, Verdict};
 use crate::ctx::skb::Skb;
 use crate::identity::{self, Identity, Sender};
 use crate::judge::{self, Facts, Ruling};
+use crate::read::{self, Read};
 use crate::{checksum, ctx, emit, maps};
 
 /// What becomes of a packet.
@@ -56,7 +57,7 @@ pub fn judge(skb: Skb, hook: Hook, packet: &mut Packet) -> Sent {
         Sender::Fault => (Identity::UNKNOWN, false),
     };
     let met = Met { skb, hook, who };
-    let ruling = if trusted { rule(&met, packet) } else { Ruling::deny(Reason::TableFault) };
+    let ruling = if trusted { rule(&met, hook, packet) } else { Ruling::deny(Reason::TableFault) };
     if packet.part == Part::First {
         after::decide_fragments(&met, packet, ruling.action);
     }
@@ -71,11 +72,21 @@ pub fn judge(skb: Skb, hook: Hook, packet: &mut Packet) -> Sent {
     if is_denied { Sent::Denied { workload: who.cgroup, reason: ruling.reason } } else { Sent::Passes }
 }
 
-/// Decides: by the packet alone, or by the registry.
+/// Decides: by the packet alone, or by the registry. A number that is known to the compiler, the hook keeps from each program what it
+/// may not call.
 #[inline(always)]
-fn rule(met: &Met, packet: &mut Packet) -> Ruling {
+fn rule(met: &Met, hook: Hook, packet: &mut Packet) -> Ruling {
     let mut facts = Facts::NONE;
-    let ruling = before::look(met, packet, &mut facts);
+    let read = match hook {
+        Hook::Packet => read::at_socket(met.skb, packet),
+        _ => read::at_interface(met.skb, packet),
+    };
+    let ruling = match read {
+        Read::Ip => before::look(met, packet, &mut facts),
+        Read::Arp if matches!(hook, Hook::Packet) => Ruling::deny(Reason::NotIp),
+        Read::Arp => before::arp(met, packet.network),
+        Read::Fault(reason) => Ruling::deny(reason),
+    };
     if (ruling.is_open || ruling.action == Action::Allow) && !checksum::is_in_its_place(met, packet) {
         return Ruling::deny(Reason::Malformed);
     }

@@ -7,7 +7,7 @@ use aya_ebpf::{macros::classifier, programs::TcContext};
 use enforcer_common::event::Hook;
 use enforcer_common::packet::Packet;
 
-use crate::ctx::skb::Skb;
+use crate::ctx::skb::{Pulled, Skb};
 use crate::established::{self, ETHERNET};
 use crate::sent::{self, Sent};
 use crate::{arrived, ctx, refuse};
@@ -21,7 +21,7 @@ const DROP: i32 = 2;
 #[classifier]
 pub fn enforcer_tc_in(ctx: TcContext) -> i32 {
     let skb = Skb::of_interface(&ctx);
-    if established::is_allowed(skb, ETHERNET, skb.interface()) {
+    if established::is_allowed(Pulled(skb), ETHERNET, skb.interface()) {
         return NEXT;
     }
     let mut packet = Packet::EMPTY;
@@ -45,7 +45,7 @@ pub fn enforcer_tc_out(ctx: TcContext) -> i32 {
 #[classifier]
 pub fn enforcer_uplink(ctx: TcContext) -> i32 {
     let skb = Skb::of_interface(&ctx);
-    if established::is_allowed(skb, ETHERNET, 0) {
+    if established::is_allowed(Pulled(skb), ETHERNET, 0) {
         return NEXT;
     }
     let mut packet = Packet::EMPTY;

@@ -6,7 +6,7 @@ use aya_ebpf::bindings::{__sk_buff, bpf_sock};
 use aya_ebpf::helpers::bpf_get_socket_cookie;
 use aya_ebpf::helpers::generated::{
     bpf_csum_diff, bpf_get_netns_cookie, bpf_redirect, bpf_sk_fullsock, bpf_skb_ancestor_cgroup_id,
-    bpf_skb_cgroup_id, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_store_bytes,
+    bpf_skb_cgroup_id, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_pull_data, bpf_skb_store_bytes,
 };
 use aya_ebpf::programs::{SkBuffContext, TcContext};
 use enforcer_common::addr::Protocol;
@@ -159,6 +159,20 @@ impl Skb {
         peek(self.raw as u64, at)
     }
 
+    /// Brings the bytes before `end` into memory that is the packet's alone; false if it ends before.
+    #[inline(always)]
+    fn pull(self, end: u32) -> bool {
+        // SAFETY: the context pointer; aligned 4-byte fields, which the kernel makes pointers of.
+        let (data, data_end) = unsafe {
+            (
+                read_volatile(addr_of!((*self.raw).data)) as u64,
+                read_volatile(addr_of!((*self.raw).data_end)) as u64,
+            )
+        };
+        // SAFETY: the helper takes the context pointer of an interface's program.
+        u64::from(end) <= data_end.wrapping_sub(data) || unsafe { bpf_skb_pull_data(self.raw, end) == 0 }
+    }
+
     /// Makes it as long as this; what is new is zero.
     #[inline(always)]
     pub fn resize(self, length: u32) -> bool {
@@ -200,6 +214,51 @@ impl Frame for Skb {
     #[inline(always)]
     fn same(number: u32) -> u32 {
         forgotten(number)
+    }
+}
+
+/// A packet at an interface, read by bytes that nobody else can change any more.
+///
+/// Whoever sends may have left them in pages of his own (`splice`, the rings of packet sockets) and may write there at any time: what is
+/// judged would not be what is sent. What sockets of a cgroup send has headers that the kernel has made or copied.
+#[derive(Clone, Copy)]
+pub struct Pulled(pub Skb);
+
+impl Frame for Pulled {
+    #[inline(always)]
+    fn length(&self) -> u32 {
+        self.0.length()
+    }
+
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation)] // headers
+    fn load<const N: usize>(&self, at: u32, into: &mut [u8; N]) -> bool {
+        self.0.pull(at + N as u32) && self.0.load(at, into)
+    }
+
+    #[inline(always)]
+    fn same(number: u32) -> u32 {
+        Skb::same(number)
+    }
+}
+
+/// A packet as a program reads it.
+pub trait Readable: Frame + Copy {
+    /// All else that is known of it.
+    fn skb(self) -> Skb;
+}
+
+impl Readable for Skb {
+    #[inline(always)]
+    fn skb(self) -> Skb {
+        self
+    }
+}
+
+impl Readable for Pulled {
+    #[inline(always)]
+    fn skb(self) -> Skb {
+        self.0
     }
 }
 

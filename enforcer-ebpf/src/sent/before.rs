@@ -10,25 +10,19 @@ use enforcer_common::verdict::{Backend, TableFault};
 
 use crate::arrived::heard_at;
 use crate::ctx;
-use crate::ctx::skb::{PacketSocket, Skb};
+use crate::ctx::skb::{PacketSocket, Pulled, Skb};
 use crate::established::is_current;
 use crate::identity::Identity;
 use crate::judge::{Facts, Ruling};
 use crate::maps::{flows, places, sockets};
-use crate::read::{self, Read};
 use crate::sent::Met;
 
 /// A datagram that came in may be answered for this long without another look.
 const REMEMBERED_SECONDS: u32 = 30;
 
-/// Reads the packet, and looks at what it is.
+/// Looks at what the packet is.
 #[inline(never)] // a stack of its own
-pub fn look(met: &Met, packet: &mut Packet, facts: &mut Facts) -> Ruling {
-    match read::packet(met.skb, met.hook, packet) {
-        Read::Ip => {}
-        Read::Arp => return arp(met, packet.network),
-        Read::Fault(reason) => return Ruling::deny(reason),
-    }
+pub fn look(met: &Met, packet: &Packet, facts: &mut Facts) -> Ruling {
     if let Err(reason) = ends(met, packet) {
         return Ruling::deny(reason);
     }
@@ -51,10 +45,10 @@ pub fn look(met: &Met, packet: &mut Packet, facts: &mut Facts) -> Ruling {
 }
 
 /// Only of oneself.
-#[inline(always)]
-fn arp(met: &Met, at: u32) -> Ruling {
+#[inline(never)] // a stack of its own
+pub fn arp(met: &Met, at: u32) -> Ruling {
     let who = met.who;
-    match Arp::parse(&met.skb, at) {
+    match Arp::parse(&Pulled(met.skb), at) {
         Err(reason) => Ruling::deny(reason),
         Ok(Arp { sender }) if sender.is_unspecified() || who.is_unknown() => {
             Ruling::allow(Reason::LinkControl)

@@ -1,11 +1,12 @@
-//! The stacks of the kernel programs, reckoned as the strictest kernels do: Linux 6.1, and any that compiles no programs, rounds every
-//! frame up to 32 bytes (`check_max_stack_depth` in `kernel/bpf/verifier.c`); Linux 6.18 to 16.
+//! What the kernel programs need, seen in their instructions: the calls that not every kind of program may make, and their stacks,
+//! reckoned as the strictest kernels do: Linux 6.1, and any that compiles no programs, rounds every frame up to 32 bytes
+//! (`check_max_stack_depth` in `kernel/bpf/verifier.c`); Linux 6.18 to 16.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use aya_obj::generated::{
     BPF_ADD, BPF_ALU64, BPF_CALL, BPF_JMP, BPF_K, BPF_LDX, BPF_MOV, BPF_PSEUDO_CALL, BPF_ST, BPF_STX, BPF_X,
-    bpf_insn,
+    bpf_func_id, bpf_insn,
 };
 
 use super::OBJECT;
@@ -85,12 +86,17 @@ fn total(frames: &[u32]) -> u32 {
     frames.iter().map(|frame| (*frame).max(1).next_multiple_of(UNIT)).sum()
 }
 
-#[test]
-fn every_program_fits_the_stack_of_kernels_that_round_up() {
+/// The kernel programs, each with all that it calls.
+fn linked() -> aya_obj::Object {
     let mut object = aya_obj::Object::parse(OBJECT).unwrap();
     let sections = object.functions.keys().map(|(section, _)| *section).collect();
     object.relocate_calls(&sections).unwrap();
-    let mut deepest = 0;
+    object
+}
+
+#[test]
+fn every_program_fits_the_stack_of_kernels_that_round_up() {
+    let (object, mut deepest) = (linked(), 0);
     for (name, program) in &object.programs {
         let function = &object.functions[&program.function_key()];
         let frames = Linked::new(&function.instructions).deepest(0, &mut BTreeMap::new());
@@ -99,4 +105,22 @@ fn every_program_fits_the_stack_of_kernels_that_round_up() {
         deepest = deepest.max(total);
     }
     assert!(object.programs.len() > 10 && deepest > MAX / 2, "{deepest} bytes: nothing was reckoned");
+}
+
+/// The kernel refuses other programs with that call, where it cannot see for itself that they never come to it.
+#[test]
+fn only_programs_of_interfaces_bring_headers_into_memory_of_their_own() {
+    let object = linked();
+    let pulls = |insn: &bpf_insn| {
+        u32::from(insn.code) == BPF_JMP | BPF_CALL
+            && insn.src_reg() == 0
+            && insn.imm == bpf_func_id::BPF_FUNC_skb_pull_data as i32
+    };
+    let programs = object
+        .programs
+        .iter()
+        .filter(|(_, program)| object.functions[&program.function_key()].instructions.iter().any(pulls));
+    let mut names: Vec<&str> = programs.map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["enforcer_tc_in", "enforcer_tc_out", "enforcer_uplink"]);
 }
