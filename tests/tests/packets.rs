@@ -1,4 +1,8 @@
-//! Generated frames through the program of a workload's interface, beside a slow judge that was written apart from it.
+//! Generated frames through the programs of a workload's interface, beside a slow judge that was written apart from them.
+//!
+//! Time is that of the machine, and each flow is over and forgotten within seconds: what ends after 30 seconds (echo requests,
+//! fragments), a minute (TCP that is over), three (UDP), ten (neighbours) or a day (TCP in silence) is not met here. The slow
+//! judge's own tests and those of `enforcer_common::flow` have those times.
 //!
 //! `ENFORCER_TEST_PACKETS` says how many; 50,000 without it.
 
@@ -10,7 +14,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use enforcer_common::ABI_VERSION;
 use enforcer_tests::node::Node;
-use enforcer_tests::packets::{self, Comparison};
+use enforcer_tests::packets::{self, Comparison, Passing};
 use enforcer_tests::reference::Model;
 use enforcer_tests::sys::testrun::{Program, Runner};
 
@@ -56,6 +60,43 @@ fn compare(node: &Node, model: &Model, seed: u64, count: usize) -> Result<Compar
             passed
         }))
     })
+}
+
+/// What the programs of the workload's interface do with frames in both directions.
+fn compare_both_ways(node: &Node, model: &Model, seed: u64, count: usize) -> Result<Comparison> {
+    let index = node.world().host_index("curl")?;
+    let (out, into) = (program(node, "enforcer_tc_in")?, program(node, "enforcer_tc_out")?);
+    node.world().on_node(|| {
+        let out = Runner::new(Program::pinned(&out)?, index)?;
+        let into = Runner::new(Program::pinned(&into)?, index)?;
+        Ok(packets::compare_both_ways(model, seed, count, &mut |passing| {
+            let runner = if matches!(passing, Passing::Leaves(_)) { &out } else { &into };
+            let passed = runner.passes(passing.frame());
+            passed.unwrap_or_else(|error| panic!("{}: {error:#}", packets::describe(passing.frame())))
+        }))
+    })
+}
+
+#[test]
+fn what_came_in_is_answered_and_nothing_more() -> Result<()> {
+    let model = packets::model();
+    let node = node(&model)?;
+    let count = count()?;
+    let comparison = compare_both_ways(&node, &model, 3, count)?;
+    println!("{comparison}");
+    assert!(comparison.agrees(), "{comparison}\n{}", node.log());
+    assert!(comparison.tried * 2 > count && comparison.arrived * 3 > count, "{comparison}");
+    // Every rule was met, on both sides of it.
+    let met: Vec<&str> = comparison.by_reason.keys().copied().collect();
+    assert_eq!(met, packets::reasons_of_both_ways(), "{comparison}");
+    assert!(comparison.by_reason.values().all(|met| *met >= count / 5_000), "{comparison}");
+    let (no_flow, not_registered) = (comparison.by_reason["no_flow"], comparison.by_reason["not_registered"]);
+    assert!(no_flow >= count / 20 && not_registered >= count / 10, "{comparison}");
+    let answers = &comparison.answers;
+    assert!(answers["inbound"] >= count / 10 && answers["related"] >= count / 100, "{comparison}");
+    assert!(answers["link_control"] >= count / 500, "{comparison}");
+    assert!(answers["fragment_of_allowed"] >= count / 500, "{comparison}");
+    Ok(())
 }
 
 #[test]
