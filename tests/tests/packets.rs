@@ -1,8 +1,8 @@
 //! Generated frames through the programs of a workload's interface, beside a slow judge that was written apart from them.
 //!
-//! Time is that of the machine, and each flow is over and forgotten within seconds: what ends after 30 seconds (echo requests,
-//! fragments), a minute (TCP that is over), three (UDP), ten (neighbours) or a day (TCP in silence) is not met here. The slow
-//! judge's own tests and those of `enforcer_common::flow` have those times.
+//! Time is that of the machine: 50,000 frames end before the 30 seconds of echo requests and fragments do; a million take about
+//! a minute and meet those, four million the minute of TCP that is over. The three minutes of UDP, the ten of neighbours and the day of
+//! a silent TCP flow are not met here: the slow judge's own tests and those of `enforcer_common::flow` have them.
 //!
 //! `ENFORCER_TEST_PACKETS` says how many; 50,000 without it.
 
@@ -85,6 +85,7 @@ fn what_came_in_is_answered_and_nothing_more() -> Result<()> {
     let comparison = compare_both_ways(&node, &model, 3, count)?;
     println!("{comparison}");
     assert!(comparison.agrees(), "{comparison}\n{}", node.log());
+    assert!(comparison.at_the_end <= count / 10_000, "{comparison}");
     assert!(comparison.tried * 2 > count && comparison.arrived * 3 > count, "{comparison}");
     // Every rule was met, on both sides of it.
     let met: Vec<&str> = comparison.by_reason.keys().copied().collect();
@@ -106,14 +107,8 @@ fn nothing_passes_that_the_slow_judge_denies() -> Result<()> {
     let count = count()?;
     let comparison = compare(&node, &model, 1, count)?;
     println!("{comparison}");
-    assert_eq!(comparison.admitted, 0, "{comparison}\n{}", node.log());
-    if count <= FRAMES {
-        assert!(comparison.agrees(), "{comparison}\n{}", node.log());
-    }
-    // In a longer run a later fragment may come when its first one has been pushed out of the table.
-    let mut lost = comparison.denied_though_admitted.iter();
-    assert!(comparison.denied <= count / 10_000, "{comparison}");
-    assert!(lost.all(|lost| lost.reason == "fragment_of_allowed"), "{comparison}");
+    assert!(comparison.agrees(), "{comparison}\n{}", node.log());
+    assert!(comparison.at_the_end <= count / 10_000, "{comparison}");
     assert!(comparison.tried * 10 > count * 9, "{comparison}");
     // Every rule was met.
     let met: Vec<&str> = comparison.by_reason.keys().copied().collect();

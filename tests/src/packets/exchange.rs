@@ -11,7 +11,7 @@ use crate::reference::frames::{ACK, FIN, RST, SYN, fragment, frame, icmp, ipv4_f
 /// So many conversations have the same few remotes; then others come.
 const EPOCH: usize = 40;
 /// How far back somebody comes from, now and then.
-const OLDEST: usize = 20;
+const OLDEST: [usize; 4] = [20, 20, 400, 8_000];
 const OWN_PORTS: [u16; 3] = [80, 5_000, 40_000];
 const REMOTE_PORTS: [u16; 4] = [53, 443, 8_080, 30_000];
 
@@ -41,7 +41,8 @@ pub(super) fn story(dice: &mut Dice, places: &Places, number: usize) -> Vec<Pass
 }
 
 fn pair(dice: &mut Dice, places: &Places, now: usize) -> Pair {
-    let epoch = if dice.one_in(10) { now.saturating_sub(dice.below(OLDEST)) } else { now };
+    let oldest = dice.pick(&OLDEST);
+    let epoch = if dice.one_in(10) { now.saturating_sub(dice.below(oldest)) } else { now };
     let own = places.own(dice);
     let remote = remote(dice, epoch, own);
     Pair { own, own_port: dice.pick(&OWN_PORTS), remote, remote_port: dice.pick(&REMOTE_PORTS), epoch }
