@@ -1,7 +1,7 @@
 //! Generated frames: well-formed packets of every kind that `docs/packets.md` speaks of, nearly right ones, and noise.
 //!
 //! A [`Generator`] of the same seed makes the same frames, [`Conversations`] the same in both directions. [`compare`] and
-//! [`compare_both_ways`] hold whoever judges frames against [`crate::reference`].
+//! [`BothWays`] hold whoever judges frames against [`crate::reference`].
 
 mod address;
 mod compare;
@@ -20,7 +20,7 @@ mod wire;
 
 use std::collections::VecDeque;
 
-pub use compare::{Comparison, Disagreement, compare, compare_both_ways};
+pub use compare::{BothWays, Comparison, Disagreement, compare};
 pub use conversation::{Conversations, Passing};
 pub use describe::{describe, hex};
 pub use model::{allow_flags, model, registry_yaml};

@@ -9,13 +9,14 @@
 #[path = "packets/wire.rs"]
 mod wire;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use enforcer_common::ABI_VERSION;
 use enforcer_tests::node::Node;
-use enforcer_tests::packets::{self, Comparison, Passing};
-use enforcer_tests::reference::Model;
+use enforcer_tests::packets::{self, BothWays, Comparison, Passing};
+use enforcer_tests::reference::{Model, Protocol};
 use enforcer_tests::sys::testrun::{Program, Runner};
 
 /// How many frames are tried when nobody says.
@@ -62,19 +63,38 @@ fn compare(node: &Node, model: &Model, seed: u64, count: usize) -> Result<Compar
     })
 }
 
-/// What the programs of the workload's interface do with frames in both directions.
+/// What the programs of the workload's interface do with frames in both directions: one half before the registry loses what is there by
+/// UDP, one after it.
 fn compare_both_ways(node: &Node, model: &Model, seed: u64, count: usize) -> Result<Comparison> {
     let index = node.world().host_index("curl")?;
     let (out, into) = (program(node, "enforcer_tc_in")?, program(node, "enforcer_tc_out")?);
-    node.world().on_node(|| {
-        let out = Runner::new(Program::pinned(&out)?, index)?;
-        let into = Runner::new(Program::pinned(&into)?, index)?;
-        Ok(packets::compare_both_ways(model, seed, count, &mut |passing| {
-            let runner = if matches!(passing, Passing::Leaves(_)) { &out } else { &into };
-            let passed = runner.passes(passing.frame());
-            passed.unwrap_or_else(|error| panic!("{}: {error:#}", packets::describe(passing.frame())))
-        }))
-    })
+    let mut both_ways = BothWays::new(model, seed);
+    let mut go_on = |model: &Model, count| {
+        node.world().on_node(|| {
+            let out = Runner::new(Program::pinned(&out)?, index)?;
+            let into = Runner::new(Program::pinned(&into)?, index)?;
+            both_ways.go_on(model, count, &mut |passing| {
+                let runner = if matches!(passing, Passing::Leaves(_)) { &out } else { &into };
+                let passed = runner.passes(passing.frame());
+                passed.unwrap_or_else(|error| panic!("{}: {error:#}", packets::describe(passing.frame())))
+            });
+            Ok(())
+        })
+    };
+    go_on(model, count / 2)?;
+    let narrow = without_udp(model);
+    node.write("registry.yaml", &packets::registry_yaml(&narrow))?;
+    let nets: BTreeSet<_> = narrow.registered.iter().map(|row| row.net).collect();
+    node.status_soon(|status| (status["services"] == nets.len()).then_some(()))?;
+    go_on(&narrow, count - count / 2)?;
+    Ok(both_ways.comparison().clone())
+}
+
+/// What comes from there now is still no question: the workload had asked before.
+fn without_udp(model: &Model) -> Model {
+    let mut narrow = model.clone();
+    narrow.registered.retain(|row| row.protocol == Protocol::Tcp);
+    narrow
 }
 
 #[test]

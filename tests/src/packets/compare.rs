@@ -1,11 +1,15 @@
 //! Holding somebody's judgement of frames against the reference's.
 
-use std::collections::{BTreeMap, VecDeque};
+mod both_ways;
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::{Conversations, Generator, Passing, describe, hex};
-use crate::reference::{History, Model, Ruling, arrive, judge};
+pub use both_ways::BothWays;
+
+use super::{Generator, Passing, describe, hex};
+use crate::reference::{History, Model, Ruling, judge};
 
 /// How many disagreements of each kind are kept.
 const SHOWN: usize = 10;
@@ -13,8 +17,6 @@ const SHOWN: usize = 10;
 const EARLY: Duration = Duration::from_secs(1);
 /// ... and who answers a datagram that came in, whose time is written anew from time to time only.
 const EARLY_ANSWER: Duration = Duration::from_secs(9);
-/// Among how many frames before each those are looked for that belong to it.
-const BEFORE: usize = 10_000;
 
 /// What came out of a comparison.
 #[derive(Clone, Debug, Default)]
@@ -88,76 +90,10 @@ pub fn compare(
     comparison
 }
 
-/// The same of frames in both directions. What leaves does so twice, for a second packet like the first has an answer of its
-/// own: after a RST it may be another.
-pub fn compare_both_ways(
-    model: &Model,
-    seed: u64,
-    count: usize,
-    run: &mut dyn FnMut(&Passing) -> Option<bool>,
-) -> Comparison {
-    let mut conversations = Conversations::new(model, seed);
-    let (mut history, mut before) = (History::default(), VecDeque::new());
-    let mut comparison = Comparison::default();
-    let beginning = Instant::now();
-    for number in 0..count {
-        let passing = conversations.next_passing();
-        let times = if matches!(passing, Passing::Leaves(_)) { 2 } else { 1 };
-        for time in 0..times {
-            let Some(passed) = run(&passing) else {
-                comparison.not_runnable += 1;
-                break;
-            };
-            let now = beginning.elapsed();
-            history.set_time(now);
-            let Passing::Leaves(frame) = &passing else {
-                arrive(model, &mut history, passing.frame());
-                comparison.arrived += 1;
-                comparison.held += usize::from(!passed);
-                continue;
-            };
-            let ruling = judge(model, &mut history, frame);
-            if time == 0 {
-                comparison.count(ruling);
-                let alone = judge(model, &mut History::default(), frame);
-                *comparison.answers.entry(ruling.reason).or_default() +=
-                    usize::from(ruling.allowed && !alone.allowed);
-            }
-            if !passed && ruling.allowed && ends(model, &mut history, frame, ruling, now) {
-                comparison.at_the_end += 1;
-                continue;
-            }
-            comparison.note(passed, ruling, || Disagreement {
-                number,
-                reason: ruling.reason,
-                frame: frame.clone(),
-                before: of_the_same(&before, frame),
-            });
-        }
-        before.push_back(passing);
-        if before.len() > BEFORE {
-            before.pop_front();
-        }
-    }
-    comparison
-}
-
 /// Whether the reference would deny it a moment later.
 fn ends(model: &Model, history: &mut History, frame: &[u8], ruling: Ruling, now: Duration) -> bool {
     history.set_time(now + if ruling.reason == "inbound" { EARLY_ANSWER } else { EARLY });
     !judge(model, history, frame).allowed
-}
-
-/// Those among them that have the address where this one goes.
-fn of_the_same(before: &VecDeque<Passing>, frame: &[u8]) -> Vec<Passing> {
-    let address = match frame.get(12..14) {
-        Some([0x08, 0]) => frame.get(30..34),
-        Some([0x86, 0xdd]) => frame.get(38..54),
-        _ => None,
-    };
-    let Some(address) = address else { return Vec::new() };
-    let has = |passing: &&Passing| passing.frame().windows(address.len()).any(|bytes| bytes == address);
-    before.iter().filter(has).cloned().collect()
 }
 
 fn keep(list: &mut Vec<Disagreement>, disagreement: impl FnOnce() -> Disagreement) {

@@ -12,8 +12,8 @@ use crate::reference::frames::{ACK, FIN, RST, SYN, fragment, frame, icmp, ipv4_f
 const EPOCH: usize = 40;
 /// How far back somebody comes from, now and then.
 const OLDEST: [usize; 4] = [20, 20, 400, 8_000];
-const OWN_PORTS: [u16; 3] = [80, 5_000, 40_000];
-const REMOTE_PORTS: [u16; 4] = [53, 443, 8_080, 30_000];
+const OWN_PORTS: [u16; 4] = [0, 80, 5_000, 40_000];
+const REMOTE_PORTS: [u16; 5] = [0, 53, 443, 8_080, 30_000];
 
 /// Two who speak with each other, as of TCP and UDP.
 #[derive(Clone, Copy, Debug)]

@@ -44,10 +44,22 @@ fn second_judge(model: &Model) -> impl FnMut(&Passing) -> Option<bool> {
     }
 }
 
+/// What comes out of so many frames.
+fn both_ways(
+    model: &Model,
+    seed: u64,
+    count: usize,
+    run: &mut dyn FnMut(&Passing) -> Option<bool>,
+) -> Comparison {
+    let mut both_ways = BothWays::new(model, seed);
+    both_ways.go_on(model, count, run);
+    both_ways.comparison().clone()
+}
+
 #[test]
 fn conversations_meet_every_reason_in_either_direction() {
     let model = model();
-    let comparison = compare_both_ways(&model, 3, 50_000, &mut second_judge(&model));
+    let comparison = both_ways(&model, 3, 50_000, &mut second_judge(&model));
     assert!(comparison.agrees() && comparison.not_runnable == 0, "{comparison}");
     let met: Vec<&str> = comparison.by_reason.keys().copied().collect();
     assert_eq!(met, reasons_of_both_ways(), "{comparison}");
@@ -76,14 +88,14 @@ fn conversations_are_the_same_again() {
 fn who_does_not_hear_what_comes_in_is_found() {
     let model = model();
     let mut deaf = History::default();
-    let comparison = compare_both_ways(&model, 4, 10_000, &mut |passing| match passing {
+    let comparison = both_ways(&model, 4, 10_000, &mut |passing| match passing {
         Passing::Arrives(_) => Some(true),
         Passing::Leaves(frame) => Some(judge(&model, &mut deaf, frame).allowed),
     });
     assert!(comparison.denied > 1_000 && comparison.admitted == 0, "{comparison}");
     // ... and so is who lets nothing in.
     let mut judge = second_judge(&model);
-    let comparison = compare_both_ways(&model, 4, 1_000, &mut |passing| {
+    let comparison = both_ways(&model, 4, 1_000, &mut |passing| {
         let passed = judge(passing);
         if matches!(passing, Passing::Arrives(_)) { Some(false) } else { passed }
     });
