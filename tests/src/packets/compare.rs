@@ -90,10 +90,14 @@ pub fn compare(
     comparison
 }
 
-/// Whether the reference would deny it a moment later.
+/// Whether the reference would deny it a moment later, and for no other reason than time.
 fn ends(model: &Model, history: &mut History, frame: &[u8], ruling: Ruling, now: Duration) -> bool {
-    history.set_time(now + if ruling.reason == "inbound" { EARLY_ANSWER } else { EARLY });
-    !judge(model, history, frame).allowed
+    let early = if ruling.reason == "inbound" { EARLY_ANSWER } else { EARLY };
+    let mut allowed_at = |time| {
+        history.set_time(time);
+        judge(model, history, frame).allowed
+    };
+    allowed_at(now) && !allowed_at(now + early)
 }
 
 fn keep(list: &mut Vec<Disagreement>, disagreement: impl FnOnce() -> Disagreement) {
@@ -138,8 +142,9 @@ impl fmt::Display for Comparison {
              {at_the_end} a moment before their time"
         )?;
         for (reason, count) in &self.by_reason {
-            let answers = self.answers.get(reason).copied().unwrap_or_default();
-            writeln!(f, "  {count:>8} {reason}, {answers} of them for what was before")?;
+            let answers =
+                self.answers.get(reason).map(|count| format!(", {count} of them for what was before"));
+            writeln!(f, "  {count:>8} {reason}{}", answers.unwrap_or_default())?;
         }
         for (what, list) in [
             ("admitted though denied", &self.admitted_though_denied),

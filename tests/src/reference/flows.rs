@@ -8,11 +8,11 @@ use super::Part;
 use super::transport::Segment;
 
 /// How long a TCP flow that is over goes on.
-const AFTER_END: Duration = Duration::from_secs(60);
+const AFTER_END: Duration = Duration::from_mins(1);
 /// How long a UDP flow goes on after the last datagram that came in, or that began it here.
-const UDP_TIME: Duration = Duration::from_secs(180);
+const UDP_TIME: Duration = Duration::from_mins(3);
 const ECHO_TIME: Duration = Duration::from_secs(30);
-const NEIGHBOUR_TIME: Duration = Duration::from_secs(600);
+const NEIGHBOUR_TIME: Duration = Duration::from_mins(10);
 
 /// What the packets of a flow have in common, but for workload and protocol.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

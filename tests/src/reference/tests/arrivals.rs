@@ -53,7 +53,9 @@ fn told() -> Vec<u8> {
 /// A workload that has these, and nothing else.
 fn with_got(packets: &[Vec<u8>]) -> Workload {
     let mut workload = Workload::default();
-    packets.iter().for_each(|packet| workload.gets(packet));
+    for packet in packets {
+        workload.gets(packet);
+    }
     workload
 }
 
@@ -91,7 +93,7 @@ fn a_flow_is_its_protocol_both_ports_and_the_remote() {
     // The workload answers from the address that it likes, but not from another's.
     let got = pack(OTHER6, "fe80::5", 6, &tcp(PORT, OWN_PORT, SYN, &[]));
     let answer = |from| pack(from, OTHER6, 6, &tcp(OWN_PORT, PORT, SYN | ACK, &[]));
-    assert_eq!(with_got(&[got.clone()]).sends(&answer(OWN6)), "inbound");
+    assert_eq!(with_got(std::slice::from_ref(&got)).sends(&answer(OWN6)), "inbound");
     assert_eq!(with_got(&[got]).sends(&answer("fd00::6")), "spoofed_source");
 }
 
