@@ -1,7 +1,7 @@
 //! Generated frames through the programs of a workload's interface, beside a slow judge that was written apart from them.
 //!
 //! Time is that of the machine: 50,000 frames end before the 30 seconds of echo requests and fragments do; a million take about
-//! a minute and meet those, four million the minute of TCP that is over. The three minutes of UDP, the ten of neighbours and the day of
+//! a minute and meet those, eight million the minute of TCP that is over. The three minutes of UDP, the ten of neighbours and the day of
 //! a silent TCP flow are not met here: the slow judge's own tests and those of `enforcer_common::flow` have them.
 //!
 //! `ENFORCER_TEST_PACKETS` says how many; 50,000 without it.

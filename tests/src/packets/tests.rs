@@ -32,7 +32,7 @@ fn every_reason_occurs_and_most_of_them_are_deep() {
     println!("{reasons:?}");
 }
 
-/// A slow judge beside the slow judge, that sees frames in both directions.
+/// The reference as who is compared with it.
 fn second_judge(model: &Model) -> impl FnMut(&Passing) -> Option<bool> {
     let mut history = History::default();
     move |passing| match passing {

@@ -33,7 +33,7 @@ fn remember(model: &Model, history: &mut History, frame: &[u8]) -> Spoken<()> {
     Ok(())
 }
 
-/// In doubt: solicitations of neighbours and routers, and advertisements of neighbours.
+/// Solicitations of neighbours and routers, and advertisements of neighbours: what a workload may send itself.
 fn is_discovery(packet: &Packet, message: &Message) -> bool {
     packet.protocol == 58
         && [133, 135, 136].contains(&message.kind)

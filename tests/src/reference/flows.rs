@@ -83,7 +83,7 @@ impl Flows {
             return false;
         }
         if connection.is_over() {
-            // In doubt: what follows a first fragment is payload.
+            // What follows a first fragment is payload.
             let has_payload = segment.has_payload || part != Part::Whole;
             return !(connection.reset && has_payload);
         }
