@@ -34,6 +34,12 @@ impl TcpFlags {
         self.0 & (Self::SYN | Self::ACK | Self::RST) == Self::SYN
     }
 
+    /// Asks for a connection, or says that it does, whatever else: no answer has a SYN without ACK.
+    #[inline(always)]
+    pub const fn is_no_answer(self) -> bool {
+        self.0 & (Self::SYN | Self::ACK) == Self::SYN
+    }
+
     /// Answers a SYN.
     #[inline(always)]
     pub const fn is_syn_ack(self) -> bool {
@@ -200,7 +206,7 @@ impl Flow {
     /// flow is then.
     #[inline(always)]
     pub const fn answered_by(self, flags: TcpFlags, payload: u32, second: u32) -> Option<Self> {
-        if flags.begins() || !self.is_within(TCP_SECONDS, second) {
+        if flags.is_no_answer() || !self.is_within(TCP_SECONDS, second) {
             return None;
         }
         if self.0 & Self::BEGUN_BY_REMOTE == 0 {

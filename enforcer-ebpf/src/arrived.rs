@@ -28,7 +28,8 @@ pub fn record(skb: Skb, hook: Hook) {
     if !matches!(read, Read::Ip) {
         return;
     }
-    if packet.part == Part::Later {
+    // As in `sent`: from an address of IPv6 that would be taken for one of IPv4 nobody has come.
+    if packet.part == Part::Later || packet.is_v6 && packet.source.is_v4() {
         return;
     }
     if packet.protocol == Protocol::TCP && packet.tcp_flags().is_plain() {

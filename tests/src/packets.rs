@@ -1,12 +1,14 @@
 //! Generated frames: well-formed packets of every kind that `docs/packets.md` speaks of, nearly right ones, and noise.
 //!
-//! A [`Generator`] of the same seed makes the same frames. [`compare`] holds whoever judges frames against
-//! [`crate::reference`].
+//! A [`Generator`] of the same seed makes the same frames, [`Conversations`] the same in both directions. [`compare`] and
+//! [`BothWays`] hold whoever judges frames against [`crate::reference`].
 
 mod address;
 mod compare;
+mod conversation;
 mod describe;
 mod dice;
+mod exchange;
 mod ip;
 mod kinds;
 mod model;
@@ -18,7 +20,8 @@ mod wire;
 
 use std::collections::VecDeque;
 
-pub use compare::{Comparison, Disagreement, compare};
+pub use compare::{BothWays, Comparison, Disagreement, compare};
+pub use conversation::{Conversations, Passing};
 pub use describe::{describe, hex};
 pub use model::{allow_flags, model, registry_yaml};
 pub use wire::{is_too_short, number_of, numbered, tags};
@@ -48,6 +51,13 @@ pub const REASONS: [&str; 16] = [
     "spoofed_source",
 ];
 
+/// ... and where something does.
+pub fn reasons_of_both_ways() -> Vec<&'static str> {
+    let mut reasons: Vec<_> = REASONS.into_iter().chain(["inbound"]).collect();
+    reasons.sort_unstable();
+    reasons
+}
+
 /// Frames without end.
 #[derive(Clone, Debug)]
 pub struct Generator {
@@ -70,7 +80,7 @@ impl Generator {
         }
         let mut made = kinds::frames(&mut self.dice, &self.places);
         for frame in &mut made {
-            *frame = self.disguise(frame);
+            *frame = disguise(&mut self.dice, frame);
             if self.dice.one_in(4) {
                 mutate::mutate(&mut self.dice, &self.places, frame);
             }
@@ -78,22 +88,22 @@ impl Generator {
         self.waiting.extend(made);
         self.waiting.pop_front().unwrap_or_default()
     }
+}
 
-    /// Puts tags before it and padding behind it, sometimes.
-    fn disguise(&mut self, frame: &[u8]) -> Vec<u8> {
-        let mut frame = frame.to_vec();
-        if self.dice.one_in(10) && frame.len() >= 14 {
-            let tags = self.dice.below(4);
-            let tags: Vec<u16> = (0..tags).map(|_| self.dice.pick(&[0x8100, 0x88a8])).collect();
-            let ethertype = u16::from_be_bytes([frame[12], frame[13]]);
-            frame = tagged(&tags, ethertype, &frame[14..]);
-        }
-        if self.dice.one_in(8) {
-            let padding = self.dice.pick(&[1, 2, 4, 18, 32, 33, 46]);
-            frame.extend(self.dice.bytes(padding));
-        }
-        frame
+/// Puts tags before it and padding behind it, sometimes.
+fn disguise(dice: &mut Dice, frame: &[u8]) -> Vec<u8> {
+    let mut frame = frame.to_vec();
+    if dice.one_in(10) && frame.len() >= 14 {
+        let tags = dice.below(4);
+        let tags: Vec<u16> = (0..tags).map(|_| dice.pick(&[0x8100, 0x88a8])).collect();
+        let ethertype = u16::from_be_bytes([frame[12], frame[13]]);
+        frame = tagged(&tags, ethertype, &frame[14..]);
     }
+    if dice.one_in(8) {
+        let padding = dice.pick(&[1, 2, 4, 18, 32, 33, 46]);
+        frame.extend(dice.bytes(padding));
+    }
+    frame
 }
 
 #[cfg(test)]

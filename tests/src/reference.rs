@@ -2,8 +2,11 @@
 //!
 //! It takes the rules one after the other as they are written, copies what it looks at, walks plain lists, and shares no
 //! code with the agent, not even a type. Where the document leaves a doubt, this denies, and says `In doubt`.
-//! A frame leaves a workload on an interface; nothing has ever come in to it, so that nothing is an answer.
+//! Frames leave a workload on an interface, and come in to it: [`judge`] says what becomes of the ones, and [`arrive`]
+//! remembers the others.
 
+mod arrive;
+mod flows;
 pub(crate) mod frames;
 mod history;
 mod icmp;
@@ -19,8 +22,10 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+pub use arrive::arrive;
 pub use history::History;
 
+use flows::Flow;
 use history::Datagram;
 use link::Inside;
 use transport::Transport;
@@ -114,16 +119,13 @@ pub fn judge(model: &Model, history: &mut History, frame: &[u8]) -> Ruling {
 }
 
 fn rules(model: &Model, history: &mut History, frame: &[u8]) -> Spoken<Ruling> {
-    let packet = match link::read(model, frame)? {
-        Inside::Ipv4(bytes) => ipv4::read(&bytes)?,
-        Inside::Ipv6(bytes) => ipv6::read(&bytes)?,
-    };
+    let packet = read(model, frame)?;
     let datagram =
         |id| Datagram { destination: packet.destination, identification: id, protocol: packet.protocol };
     match packet.part {
-        Part::Whole => whole(model, &packet),
+        Part::Whole => whole(model, history, &packet),
         Part::First(id) => {
-            let ruling = whole(model, &packet).unwrap_or_else(|spoken| spoken);
+            let ruling = whole(model, history, &packet).unwrap_or_else(|spoken| spoken);
             history.first_fragment(datagram(id), ruling.allowed);
             Ok(ruling)
         }
@@ -134,19 +136,40 @@ fn rules(model: &Model, history: &mut History, frame: &[u8]) -> Spoken<Ruling> {
     }
 }
 
+/// The packet in a frame (§1 to §3).
+fn read(model: &Model, frame: &[u8]) -> Spoken<Packet> {
+    match link::read(model, frame)? {
+        Inside::Ipv4(bytes) => ipv4::read(&bytes),
+        Inside::Ipv6(bytes) => ipv6::read(&bytes),
+    }
+}
+
 /// A packet that has its transport header.
-fn whole(model: &Model, packet: &Packet) -> Spoken<Ruling> {
+fn whole(model: &Model, history: &mut History, packet: &Packet) -> Spoken<Ruling> {
     let transport = transport::read(packet)?;
     place::source(model, packet, &transport)?;
     place::destination(packet.destination)?;
     match transport {
-        Transport::Icmp { kind, code, body } => icmp::ruling(model, packet, kind, code, &body),
-        Transport::Tcp { destination_port, syn, ack } => {
-            let ruling = registry::ask(model, packet.destination, Protocol::Tcp, destination_port);
-            if syn && ack && !ruling.allowed { Err(deny("no_flow")) } else { Ok(ruling) }
+        Transport::Icmp(message) => icmp::ruling(model, history, packet, &message),
+        Transport::Tcp(segment) => {
+            let flow = segment.leaving(packet);
+            if history.flows.answers_tcp(flow, &segment, packet.part) {
+                return Ok(allow("inbound"));
+            }
+            let ruling = registry::ask(model, flow.remote, Protocol::Tcp, flow.remote_port);
+            if segment.syn && segment.ack && !ruling.allowed { Err(deny("no_flow")) } else { Ok(ruling) }
         }
-        Transport::Udp { destination_port, .. } => {
-            Ok(registry::ask(model, packet.destination, Protocol::Udp, destination_port))
+        Transport::Udp { source_port, destination_port } => {
+            let flow =
+                Flow { own_port: source_port, remote: packet.destination, remote_port: destination_port };
+            if history.flows.has_udp(&flow) {
+                return Ok(allow("inbound"));
+            }
+            let ruling = registry::ask(model, flow.remote, Protocol::Udp, flow.remote_port);
+            if ruling.allowed {
+                history.flows.udp_left(flow);
+            }
+            Ok(ruling)
         }
     }
 }

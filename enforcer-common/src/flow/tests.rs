@@ -5,6 +5,8 @@ use crate::addr::Addr;
 use crate::word::Tagged as _;
 
 const SYN: TcpFlags = TcpFlags::new(0x02);
+const SYN_FIN: TcpFlags = TcpFlags::new(0x03);
+const SYN_RST: TcpFlags = TcpFlags::new(0x06);
 const SYN_ACK: TcpFlags = TcpFlags::new(0x12);
 const ACK: TcpFlags = TcpFlags::new(0x10);
 const FIN_ACK: TcpFlags = TcpFlags::new(0x11);
@@ -25,7 +27,11 @@ fn only_a_syn_that_comes_in_opens_a_connection() {
     let flow = arrived(None, SYN, 5).unwrap();
     assert_eq!(flow.answered_by(SYN_ACK, 0, 6), Some(flow));
     assert_eq!(flow.answered_by(ACK, 1_000, 6), Some(flow));
-    assert_eq!(flow.answered_by(SYN, 0, 6), None);
+    for syn in [SYN, SYN_FIN, SYN_RST] {
+        assert_eq!(flow.answered_by(syn, 0, 6), None, "{syn:?}");
+    }
+    assert_eq!(arrived(None, SYN_FIN, 5), Some(flow));
+    assert_eq!(arrived(None, SYN_RST, 5), None);
 }
 
 #[test]

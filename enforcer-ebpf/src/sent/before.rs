@@ -189,13 +189,15 @@ fn answers(met: &Met, packet: &Packet, facts: &Facts) -> Option<u32> {
         return (flow.answers_datagram(second) && seconds > 0).then_some(seconds);
     }
     // What its socket remembers may have been pushed out of the table.
-    let is_remembered = facts.decided == Decided::Inbound && !packet.tcp_flags().begins();
+    let is_remembered = facts.decided == Decided::Inbound && !packet.tcp_flags().is_no_answer();
     let before = match known {
         Some(flow) => flow,
         None if is_remembered => Flow::begun_by_remote(second),
         None => return None,
     };
-    match before.answered_by(packet.tcp_flags(), packet.payload, second) {
+    // What follows a first fragment is payload that nobody looks at any more.
+    let payload = if packet.part == Part::Whole { packet.payload } else { u32::MAX };
+    match before.answered_by(packet.tcp_flags(), payload, second) {
         Some(now) if now != before => flows::set(workload, &key, now),
         Some(_) => {}
         None if is_remembered => {}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::reference::{History, judge};
+use crate::reference::{History, arrive, judge};
 
 /// Reasons that only a look at headers of the packet tells, not the frame's or a missing byte.
 const SHALLOW: [&str; 3] = ["malformed", "not_ip", "protocol"];
@@ -30,6 +30,76 @@ fn every_reason_occurs_and_most_of_them_are_deep() {
     let shallow: usize = SHALLOW.iter().map(|reason| reasons[reason]).sum();
     assert!(shallow * 3 < 50_000 * 2, "{reasons:?}");
     println!("{reasons:?}");
+}
+
+/// The reference as who is compared with it.
+fn second_judge(model: &Model) -> impl FnMut(&Passing) -> Option<bool> {
+    let mut history = History::default();
+    move |passing| match passing {
+        Passing::Arrives(frame) => {
+            arrive(model, &mut history, frame);
+            Some(true)
+        }
+        Passing::Leaves(frame) => Some(judge(model, &mut history, frame).allowed),
+    }
+}
+
+/// What comes out of so many frames.
+fn both_ways(
+    model: &Model,
+    seed: u64,
+    count: usize,
+    run: &mut dyn FnMut(&Passing) -> Option<bool>,
+) -> Comparison {
+    let mut both_ways = BothWays::new(model, seed);
+    both_ways.go_on(model, count, run);
+    both_ways.comparison().clone()
+}
+
+#[test]
+fn conversations_meet_every_reason_in_either_direction() {
+    let model = model();
+    let comparison = both_ways(&model, 3, 50_000, &mut second_judge(&model));
+    assert!(comparison.agrees() && comparison.not_runnable == 0, "{comparison}");
+    let met: Vec<&str> = comparison.by_reason.keys().copied().collect();
+    assert_eq!(met, reasons_of_both_ways(), "{comparison}");
+    assert!(comparison.by_reason.values().all(|met| *met >= 10), "{comparison}");
+    assert!(comparison.arrived > 15_000 && comparison.tried > 25_000, "{comparison}");
+    // Most that passes answers something, and as much does not pass.
+    let passed = comparison.answers["inbound"];
+    assert!(passed > comparison.tried / 4 && passed < comparison.tried / 2, "{comparison}");
+    for reason in ["related", "link_control", "fragment_of_allowed"] {
+        assert!(comparison.answers[reason] >= 100, "{reason}: {comparison}");
+    }
+}
+
+#[test]
+fn conversations_are_the_same_again() {
+    let model = model();
+    let passings = |seed| {
+        let mut conversations = Conversations::new(&model, seed);
+        (0..1_000).map(|_| conversations.next_passing()).collect::<Vec<_>>()
+    };
+    assert_eq!(passings(7), passings(7));
+    assert_ne!(passings(7), passings(8));
+}
+
+#[test]
+fn who_does_not_hear_what_comes_in_is_found() {
+    let model = model();
+    let mut deaf = History::default();
+    let comparison = both_ways(&model, 4, 10_000, &mut |passing| match passing {
+        Passing::Arrives(_) => Some(true),
+        Passing::Leaves(frame) => Some(judge(&model, &mut deaf, frame).allowed),
+    });
+    assert!(comparison.denied > 1_000 && comparison.admitted == 0, "{comparison}");
+    // ... and so is who lets nothing in.
+    let mut judge = second_judge(&model);
+    let comparison = both_ways(&model, 4, 1_000, &mut |passing| {
+        let passed = judge(passing);
+        if matches!(passing, Passing::Arrives(_)) { Some(false) } else { passed }
+    });
+    assert!(!comparison.agrees() && comparison.held == comparison.arrived, "{comparison}");
 }
 
 #[test]

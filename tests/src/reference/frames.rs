@@ -9,6 +9,8 @@ pub(crate) const IPV6: u16 = 0x86dd;
 pub(crate) const ARP: u16 = 0x0806;
 
 /// TCP flags.
+pub(crate) const FIN: u8 = 0x01;
+pub(crate) const RST: u8 = 0x04;
 pub(crate) const SYN: u8 = 0x02;
 pub(crate) const ACK: u8 = 0x10;
 

@@ -1,9 +1,10 @@
-//! What earlier frames did: first fragments (§2.4).
+//! What earlier frames did: first fragments (§2.4), and what came in.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::flows::Flows;
 use super::{Ruling, Spoken, allow, deny};
 
 /// How long after a first fragment the later ones pass.
@@ -11,11 +12,12 @@ const FRAGMENT_TIME: Duration = Duration::from_secs(30);
 /// The first offset, in units of 8 bytes, at which a later fragment of TCP leaves ports and flags alone.
 const TCP_OFFSET: u16 = 3;
 
-/// What a workload has sent so far. Time is what its owner says.
+/// What a workload has sent and received so far. Time is what its owner says.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     now: Duration,
     allowed: BTreeMap<Datagram, Duration>,
+    pub(super) flows: Flows,
 }
 
 /// What the fragments of a datagram have in common.
@@ -30,6 +32,7 @@ impl History {
     /// It is now so long since the beginning.
     pub fn set_time(&mut self, since_beginning: Duration) {
         self.now = since_beginning;
+        self.flows.now = since_beginning;
     }
 
     /// Remembers what became of a first fragment.

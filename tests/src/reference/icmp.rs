@@ -1,9 +1,13 @@
-//! ICMP (§6), where nothing has come in.
+//! ICMP (§6).
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use super::flows::{Flow, Flows};
 use super::place::{link_local, link_multicast};
-use super::{Model, Packet, Part, Protocol, Ruling, Spoken, allow, deny, ipv4, ipv6, number_at, registry};
+use super::transport::Message;
+use super::{
+    History, Model, Packet, Part, Protocol, Ruling, Spoken, allow, deny, ipv4, ipv6, number_at, registry,
+};
 
 /// The longest packet with an error: RFC 1812 §4.3.2.3, RFC 4443 §2.4.
 const LONGEST_V4: usize = 576;
@@ -13,20 +17,23 @@ const LONGEST_DISCOVERY: usize = 128;
 /// The most of listener discovery.
 const LONGEST_REPORT: usize = 512;
 
-pub(super) fn ruling(model: &Model, packet: &Packet, kind: u8, code: u8, body: &[u8]) -> Spoken<Ruling> {
-    match (packet.protocol, kind) {
-        (1, 8 | 0) | (58, 128 | 129) if code != 0 => Err(deny("icmp_type")),
+pub(super) fn ruling(model: &Model, history: &History, packet: &Packet, message: &Message) -> Spoken<Ruling> {
+    match (packet.protocol, message.kind) {
+        (1, 8 | 0) | (58, 128 | 129) if message.code != 0 => Err(deny("icmp_type")),
         (1, 8) | (58, 128) => Ok(registry::ask_any_port(model, packet.destination)),
+        (1, 0) | (58, 129) if history.flows.has_echo(packet.destination, message.identifier) => {
+            Ok(allow("inbound"))
+        }
         (1, 0) | (58, 129) => Err(deny("no_flow")),
-        (1, 3 | 11 | 12) | (58, 1..=4) => error(model, packet, body),
-        (58, 133 | 135 | 136) => discovery(packet, code),
+        (1, 3 | 11 | 12) | (58, 1..=4) => error(model, &history.flows, packet, &message.body),
+        (58, 133 | 135 | 136) => discovery(&history.flows, packet, message.code),
         (58, 131 | 132 | 143) => listener(packet),
         _ => Err(deny("icmp_type")),
     }
 }
 
 /// An error is about a packet that the workload has received (§6.3).
-fn error(model: &Model, packet: &Packet, quoted: &[u8]) -> Spoken<Ruling> {
+fn error(model: &Model, flows: &Flows, packet: &Packet, quoted: &[u8]) -> Spoken<Ruling> {
     let longest = if packet.protocol == 1 { LONGEST_V4 } else { LONGEST_V6 };
     // In doubt: how long a packet is cannot be seen in a fragment.
     if packet.length > longest || packet.part != Part::Whole {
@@ -37,23 +44,18 @@ fn error(model: &Model, packet: &Packet, quoted: &[u8]) -> Spoken<Ruling> {
     if quote.source != packet.destination || !model.own.contains(&quote.destination) {
         return Err(deny("no_flow"));
     }
-    // No flow is in the table: it remains what would be allowed the other way round.
-    let around = match quote.protocol {
-        6 => registry::ask(
-            model,
-            quote.source,
-            Protocol::Tcp,
-            number_at(&quote.payload, 0).ok_or(deny("no_flow"))?,
-        ),
-        17 => registry::ask(
-            model,
-            quote.source,
-            Protocol::Udp,
-            number_at(&quote.payload, 0).ok_or(deny("no_flow"))?,
-        ),
-        _ => registry::ask_any_port(model, quote.source),
+    let first = number_at(&quote.payload, 0).ok_or(deny("no_flow"))?;
+    let second = number_at(&quote.payload, 2).ok_or(deny("no_flow"))?;
+    let flow = Flow { own_port: second, remote: quote.source, remote_port: first };
+    let (began, around) = match quote.protocol {
+        6 => (flows.has_tcp(&flow), registry::ask(model, quote.source, Protocol::Tcp, first)),
+        17 => (flows.has_udp(&flow), registry::ask(model, quote.source, Protocol::Udp, first)),
+        _ => {
+            let identifier = number_at(&quote.payload, 4).ok_or(deny("no_flow"))?;
+            (flows.has_echo(quote.source, identifier), registry::ask_any_port(model, quote.source))
+        }
     };
-    if around.allowed { Ok(allow("related")) } else { Err(deny("no_flow")) }
+    if began || around.allowed { Ok(allow("related")) } else { Err(deny("no_flow")) }
 }
 
 /// The beginning of a packet that came in.
@@ -106,16 +108,27 @@ fn has_ports_or_is_echo(quote: &Quote, icmp: u8, echo_request: u8) -> bool {
     }
 }
 
-/// Neighbour discovery (§6.4). Nobody has sent any to the workload.
-fn discovery(packet: &Packet, code: u8) -> Spoken<Ruling> {
+/// Neighbour discovery (§6.4).
+fn discovery(flows: &Flows, packet: &Packet, code: u8) -> Spoken<Ruling> {
     let IpAddr::V6(to) = packet.destination else { return Err(deny("icmp_type")) };
-    let bare = packet.extensions.is_empty() && packet.part == Part::Whole;
-    let fits = packet.hop_limit == 255 && code == 0 && packet.payload.len() <= LONGEST_DISCOVERY;
+    if !is_discovery(packet, code) {
+        return Err(deny("icmp_type"));
+    }
     let all_nodes: Ipv6Addr = [0xff02, 0, 0, 0, 0, 0, 0, 1].into();
     let all_routers: Ipv6Addr = [0xff02, 0, 0, 0, 0, 0, 0, 2].into();
     let solicited_node = to.octets()[..13] == [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff];
     let beside = link_local(to) || to == all_nodes || to == all_routers || solicited_node;
-    if bare && fits && beside { Ok(allow("link_control")) } else { Err(deny("icmp_type")) }
+    if beside || flows.has_neighbour(packet.destination) {
+        Ok(allow("link_control"))
+    } else {
+        Err(deny("no_flow"))
+    }
+}
+
+/// What no router has passed on, short and bare.
+pub(super) fn is_discovery(packet: &Packet, code: u8) -> bool {
+    let bare = packet.extensions.is_empty() && packet.part == Part::Whole;
+    bare && packet.hop_limit == 255 && code == 0 && packet.payload.len() <= LONGEST_DISCOVERY
 }
 
 /// Multicast listener discovery (§6.5).

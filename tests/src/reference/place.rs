@@ -10,10 +10,10 @@ pub(super) fn source(model: &Model, packet: &Packet, transport: &Transport) -> S
         return Ok(());
     }
     let unknown_yet = match transport {
-        Transport::Icmp { kind, .. } => {
+        Transport::Icmp(message) => {
             packet.source == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
                 && packet.protocol == 58
-                && [135, 131, 132, 143].contains(kind)
+                && [135, 131, 132, 143].contains(&message.kind)
         }
         Transport::Udp { source_port, destination_port } => {
             packet.source == IpAddr::V4(Ipv4Addr::UNSPECIFIED)
@@ -23,7 +23,7 @@ pub(super) fn source(model: &Model, packet: &Packet, transport: &Transport) -> S
                 && *destination_port == 67
                 && registry::exempt(model, packet.destination, Protocol::Udp, 67)
         }
-        Transport::Tcp { .. } => false,
+        Transport::Tcp(_) => false,
     };
     if unknown_yet { Ok(()) } else { Err(deny("spoofed_source")) }
 }

@@ -1,5 +1,6 @@
 //! Each sentence of the document, with a frame on either side of it.
 
+mod arrivals;
 mod fragments;
 mod icmp;
 mod ipv4;

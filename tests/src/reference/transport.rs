@@ -1,24 +1,50 @@
 //! The transport header (§4).
 
+use super::flows::Flow;
 use super::{Packet, Part, Spoken, deny, number_at};
 
 /// What a transport header says.
 pub(super) enum Transport {
-    Icmp {
-        kind: u8,
-        code: u8,
-        /// What follows the first eight bytes.
-        body: Vec<u8>,
-    },
-    Tcp {
-        destination_port: u16,
-        syn: bool,
-        ack: bool,
-    },
-    Udp {
-        source_port: u16,
-        destination_port: u16,
-    },
+    Icmp(Message),
+    Tcp(Segment),
+    Udp { source_port: u16, destination_port: u16 },
+}
+
+/// Of ICMP and `ICMPv6`.
+pub(super) struct Message {
+    pub(super) kind: u8,
+    pub(super) code: u8,
+    /// Of an echo.
+    pub(super) identifier: u16,
+    /// What follows the first eight bytes.
+    pub(super) body: Vec<u8>,
+}
+
+/// Of TCP.
+#[allow(clippy::struct_excessive_bools)] // flags they are
+pub(super) struct Segment {
+    pub(super) source_port: u16,
+    pub(super) destination_port: u16,
+    pub(super) syn: bool,
+    pub(super) ack: bool,
+    pub(super) fin: bool,
+    pub(super) rst: bool,
+    /// Whether there is anything behind the header.
+    pub(super) has_payload: bool,
+}
+
+impl Segment {
+    /// The flow that it is of, when it leaves.
+    pub(super) fn leaving(&self, packet: &Packet) -> Flow {
+        let (own_port, remote_port) = (self.source_port, self.destination_port);
+        Flow { own_port, remote: packet.destination, remote_port }
+    }
+
+    /// The flow that it is of, when it comes in.
+    pub(super) fn arriving(&self, packet: &Packet) -> Flow {
+        let (own_port, remote_port) = (self.destination_port, self.source_port);
+        Flow { own_port, remote: packet.source, remote_port }
+    }
 }
 
 pub(super) fn read(packet: &Packet) -> Spoken<Transport> {
@@ -36,8 +62,16 @@ pub(super) fn read(packet: &Packet) -> Spoken<Transport> {
         if header > bytes.len() {
             return Err(cut);
         }
-        let (syn, ack) = (bytes[13] & 0x02 != 0, bytes[13] & 0x10 != 0);
-        return Ok(Transport::Tcp { destination_port: number_at(bytes, 2).ok_or(cut)?, syn, ack });
+        let flag = |bit| bytes[13] & bit != 0;
+        return Ok(Transport::Tcp(Segment {
+            source_port: number_at(bytes, 0).ok_or(cut)?,
+            destination_port: number_at(bytes, 2).ok_or(cut)?,
+            syn: flag(0x02),
+            ack: flag(0x10),
+            fin: flag(0x01),
+            rst: flag(0x04),
+            has_payload: bytes.len() > header,
+        }));
     }
     if bytes.len() < 8 {
         return Err(cut);
@@ -55,5 +89,6 @@ pub(super) fn read(packet: &Packet) -> Spoken<Transport> {
     if packet.protocol == 58 && bytes[0] < 128 && bytes.len() < 48 {
         return Err(cut);
     }
-    Ok(Transport::Icmp { kind: bytes[0], code: bytes[1], body: bytes[8..].to_vec() })
+    let identifier = number_at(bytes, 4).ok_or(cut)?;
+    Ok(Transport::Icmp(Message { kind: bytes[0], code: bytes[1], identifier, body: bytes[8..].to_vec() }))
 }

@@ -21,7 +21,7 @@ fn neighbour_discovery_stays_on_the_link() {
     }
     for to in [SHOP6, "fec0::9", "ff02::3", "ff02::1:fe00:5", "ff02::2:ff00:5", "ff05::1:ff00:5", "ff0e::1"] {
         for kind in [133, 135, 136] {
-            denied("icmp_type", &discovery(kind, 0, 255, to, 16));
+            denied("no_flow", &discovery(kind, 0, 255, to, 16));
         }
     }
 }
