@@ -134,6 +134,13 @@ impl Query {
             endpoint: Backend::NONE,
         }
     }
+
+    /// Whether it is a packet on its way to another address or port than its socket has asked for.
+    #[inline(always)]
+    fn is_translated(&self) -> bool {
+        let asked = Backend { addr: self.addr, port: self.port };
+        self.is_packet && self.endpoint.port != Port::ANY && self.endpoint != asked
+    }
 }
 
 /// What is done.
@@ -225,7 +232,7 @@ pub fn decide<T: Tables>(tables: &T, query: &Query) -> Verdict {
     }
     match exempt(tables, query) {
         Err(TableFault) => return Verdict::deny(Reason::TableFault, RuleId::NONE),
-        Ok(Some(rule)) => return Verdict::allow(Reason::Exempt, rule.id),
+        Ok(Some(rule)) => return untranslated(query, Reason::Exempt, rule.id),
         Ok(None) => {}
     }
     if !query.protocol.is_registrable() {
@@ -234,7 +241,7 @@ pub fn decide<T: Tables>(tables: &T, query: &Query) -> Verdict {
     }
     match first_rule(tables, query) {
         Err(TableFault) => Verdict::deny(Reason::TableFault, RuleId::NONE),
-        Ok(Some(Rule { action: RuleAction::Allow, id })) => Verdict::allow(Reason::Registered, id),
+        Ok(Some(Rule { action: RuleAction::Allow, id })) => untranslated(query, Reason::Registered, id),
         Ok(Some(Rule { action: RuleAction::Translate, id })) => translate(tables, query, id),
         Ok(Some(Rule { action: RuleAction::NeedsName, id })) => default(query, Reason::NeedsName, id),
         Ok(None) => default(query, Reason::NotRegistered, RuleId::NONE),
@@ -332,9 +339,15 @@ const fn default(query: &Query, reason: Reason, rule: RuleId) -> Verdict {
     }
 }
 
+/// Allowed by what translates nothing. A packet of a socket that was translated before is on its way to an endpoint all the same.
+#[inline(always)]
+fn untranslated(query: &Query, reason: Reason, rule: RuleId) -> Verdict {
+    Verdict::allow(if query.is_translated() { Reason::Grace } else { reason }, rule)
+}
+
 #[inline(always)]
 fn translate<T: Tables>(tables: &T, query: &Query, rule: RuleId) -> Verdict {
-    if query.workload.is_meshed() {
+    if query.workload.is_meshed() && !query.is_translated() {
         return Verdict::allow(Reason::Registered, rule);
     }
     if query.is_packet {

@@ -291,6 +291,26 @@ fn a_packet_goes_where_its_socket_was_sent() {
     }
 }
 
+/// What is allowed under the asked address is no reason to go anywhere else.
+#[test]
+fn a_packet_to_an_endpoint_of_what_translates_no_more_has_missed_it() {
+    let backend = |ip: [u8; 4], port| Backend { addr: IpAddr::from(ip).into(), port: Port::new(port) };
+    let (asked, endpoint) = (backend([192, 0, 2, 1], 443), backend([10, 0, 0, 2], 8443));
+    let packet = |role, endpoint| {
+        let query = query("192.0.2.1", Protocol::TCP);
+        Query { is_packet: true, endpoint, workload: query.workload.with_role(role), ..query }
+    };
+    let reason = |rule, role, endpoint| {
+        decide(&Stand { rules: [rule].into(), ..Stand::default() }, &packet(role, endpoint)).reason
+    };
+    for rule in [tcp(OwnExact, Allow), tcp(PublicNet, Allow), tcp(ExemptExact, Allow)] {
+        assert_eq!(reason(rule, Role::Alone, endpoint), Grace);
+        assert_ne!(reason(rule, Role::Alone, asked), Grace, "it goes where it was asked for");
+        assert_ne!(reason(rule, Role::Alone, Backend::NONE), Grace);
+    }
+    assert_eq!(reason(tcp(OwnExact, Translate), Role::Meshed, endpoint), Grace);
+}
+
 #[test]
 fn beside_a_mesh_proxy_nothing_is_translated() {
     let stand = Stand { rules: [tcp(OwnExact, Translate)].into(), ..Stand::default() };

@@ -158,6 +158,22 @@ fn a_flow_to_an_endpoint_that_was_removed_ends_after_its_grace() -> Result<()> {
     Ok(())
 }
 
+/// The same address, registered without endpoints now: a socket that was sent to one goes on there no longer than to one that was removed.
+#[test]
+fn a_flow_to_an_endpoint_ends_after_its_grace_when_its_address_is_translated_no_more() -> Result<()> {
+    let node = Node::new().registry(&version(1, &endpoints(&[1]))).workload("web", "curl");
+    let node = node.flag("--endpoint-grace", "2s").start()?;
+    node.expect("curl", &[("keep a udp4", "made"), ("on a connect 203.0.113.1:53", "connected")]);
+    let before = asked(&node, "on a say")?;
+    let plain = version(2, "").replacen("resolution: STATIC", "resolution: NONE", 1);
+    node.write("registry.yaml", &plain.replacen("  endpoints: []\n", "", 1))?;
+    node.expect_soon("curl", &[("udp-send 192.0.2.2:53", "reached 192.0.2.2:53")]);
+    assert_eq!(asked(&node, "on a say")?, before);
+    node.expect_within(Duration::from_secs(5), "curl", &[("on a say", "EPERM")]);
+    node.expect("curl", &[("udp-send 203.0.113.1:53", "reached 203.0.113.1:53")]);
+    Ok(())
+}
+
 /// More than a socket remembers: whom it asked last is always among them.
 #[test]
 fn a_socket_hears_twenty_vips_under_their_names() -> Result<()> {
