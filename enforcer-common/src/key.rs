@@ -11,6 +11,9 @@ use crate::word::{Tagged, mix, tag_addr};
 pub struct CgroupId(u64);
 
 impl CgroupId {
+    /// Stands for the node itself, whose own addresses are not one workload's. No directory has this number.
+    pub const NODE: Self = Self(u64::MAX);
+
     /// From the inode number of the cgroup's directory.
     #[inline(always)]
     pub const fn new(inode: u64) -> Self {

@@ -88,6 +88,9 @@ pub const KERNEL: &str = "KERNEL";
 /// The inode of the node's network namespace, 32 bits beside that.
 pub const NODE_NETWORK: &str = "NODE_NETWORK";
 
+/// Another: 1 where the agent does not look where workloads are in the network.
+pub const IGNORES_INTERFACES: &str = "IGNORES_INTERFACES";
+
 /// A cgroup program: its symbol in the kernel object, and the kernel's number of its attach point.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CgroupProgram {

@@ -47,7 +47,7 @@ pub fn record(skb: Skb, hook: Hook) {
         Sender::Elsewhere | Sender::Fault => return,
     };
     let heard = heard_at(hook);
-    if matches!(heard, Heard::Socket) && !is_from_elsewhere(skb, who) {
+    if matches!(heard, Heard::Socket) && !is_from_elsewhere(skb, who, &packet) {
         return;
     }
     match packet.protocol {
@@ -57,17 +57,17 @@ pub fn record(skb: Skb, hook: Hook) {
     }
 }
 
-/// Whether somebody else can have sent it, as far as a socket can tell: in the node's own network namespace workloads make no interfaces.
-/// In their own they can, and only those count that the agent knows to lead outside.
+/// Whether it comes from whom it says, as far as a socket can tell. In the node's own network namespace workloads make no interfaces, but
+/// by loopback anybody may send from any address (`IPV6_FREEBIND`). In their own they can make interfaces, and only those count that the
+/// agent knows to lead outside.
 #[inline(always)]
-fn is_from_elsewhere(skb: Skb, who: Identity) -> bool {
-    let node = ctx::node_network();
-    if node == 0 {
-        return true;
+fn is_from_elsewhere(skb: Skb, who: Identity, packet: &Packet) -> bool {
+    let (network, is_loopback) = (skb.network_inode(), skb.interface() == LOOPBACK);
+    if network == ctx::node_network() {
+        return !is_loopback || packet.source.is_local() || places::is_of_node(packet.source);
     }
-    let network = skb.network_inode();
-    if network == node {
-        return true;
+    if ctx::ignores_interfaces() {
+        return !is_loopback;
     }
     matches!(places::of_exit(network, skb.interface()), Ok(Some(place)) if place.cgroup == who.cgroup)
 }

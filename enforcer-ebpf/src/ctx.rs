@@ -3,7 +3,7 @@
 mod kernel;
 pub mod skb;
 
-pub use kernel::node_network;
+pub use kernel::{ignores_interfaces, node_network};
 
 use core::arch::asm;
 use core::marker::PhantomData;

@@ -36,7 +36,7 @@ use tokio::sync::{mpsc, watch};
 use crate::config::Config;
 use crate::dataplane::{Dataplane, Layout, NodeSettings};
 use crate::identity::Roster;
-use crate::network::Network;
+use crate::network::{self, Network};
 use crate::sources::Snapshot;
 use crate::status::canary::CanaryStatus;
 use crate::status::terminated::TerminatedStatus;
@@ -324,6 +324,7 @@ impl<D: Dataplane> Controller<D> {
             levels: self.roster.levels(),
             event_rate: self.config.event_rate,
             endpoint_grace: self.config.endpoint_grace.as_secs(),
+            addresses: Arc::clone(&self.network.node),
         })
     }
 
@@ -342,7 +343,7 @@ impl<D: Dataplane> Controller<D> {
 }
 
 fn settings(config: &Config) -> Settings {
-    crate::config::settings(&config.policy, &config.registry, place::node_addresses())
+    crate::config::settings(&config.policy, &config.registry, network::node_addresses())
 }
 
 #[cfg(test)]

@@ -33,8 +33,10 @@ pub mod switch;
 mod sys;
 pub mod tables;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Result;
 use enforcer_common::id::RuleId;
@@ -123,6 +125,8 @@ pub struct NodeSettings {
     pub event_rate: u64,
     /// Seconds for which established flows to an endpoint that was removed go on.
     pub endpoint_grace: u64,
+    /// The node's own addresses, loopback left out.
+    pub addresses: Arc<BTreeSet<IpAddr>>,
 }
 
 /// The kernel programs, as built from `enforcer-ebpf`.

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use enforcer_common::key::CgroupId;
+use enforcer_common::limits;
 
 use crate::config::{InterfacePattern, Interfaces};
 use crate::identity::{Cgroup, Identified, Roster};
@@ -26,6 +27,9 @@ use pace::Newcomers;
 /// How often a workload is looked at whose interfaces on the node's side are all there: news of the node tell nothing of what is
 /// inside it.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// So many of the node's own addresses are known, half of the map's room: kube-proxy with IPVS gives it one for each service.
+const MOST_OF_NODE: usize = limits::ADDRESSES as usize / 2;
 
 /// What `--interface` and `--uplink` say.
 #[derive(Clone, Debug)]
@@ -47,6 +51,8 @@ pub struct Network {
     pub uplinks: BTreeSet<Interface>,
     /// Interfaces that a pattern names and no program can read.
     pub unreadable: BTreeSet<String>,
+    /// The node's own addresses, loopback left out.
+    pub node: Arc<BTreeSet<IpAddr>>,
     /// All others: what comes in by them is nobody's that is judged here. Only where there are uplinks to ask for it.
     pub others: BTreeSet<u32>,
     /// What to look at again soon.
@@ -56,7 +62,7 @@ pub struct Network {
 impl PartialEq for Network {
     fn eq(&self, other: &Self) -> bool {
         (&self.workloads, &self.unknown, &self.uplinks) == (&other.workloads, &other.unknown, &other.uplinks)
-            && (&self.unreadable, &self.others) == (&other.unreadable, &other.others)
+            && (&self.unreadable, &self.others, &self.node) == (&other.unreadable, &other.others, &other.node)
     }
 }
 
@@ -194,7 +200,7 @@ impl Network {
     /// Looks where the workloads of `roster` are now. A workload that cannot be looked at is where it was.
     pub fn look(last: &Self, roster: &Roster, wanted: &Wanted) -> Result<Self> {
         if wanted.interfaces.is_none() && wanted.uplinks.is_empty() {
-            return Ok(Self::default());
+            return Ok(Self { node: of_node(), ..Self::default() });
         }
         let looker = Looker::new(links::read()?, roster, wanted);
         let there = || {
@@ -213,7 +219,7 @@ impl Network {
             workloads.extend(place(identified, cgroup, true));
         }
         shared::settle(&mut workloads, &last.workloads);
-        let mut network = Self { workloads, ..Self::default() };
+        let mut network = Self { workloads, node: of_node(), ..Self::default() };
         let indexes = |of: fn(&Place) -> &BTreeSet<Interface>| -> BTreeSet<u32> {
             network.workloads.values().flat_map(of).map(|known| known.index).collect()
         };
@@ -254,6 +260,21 @@ impl Network {
             self.unreadable.insert(link.name.clone());
         }
     }
+}
+
+/// The addresses of this node's interfaces, loopback left out.
+pub fn node_addresses() -> BTreeSet<IpAddr> {
+    let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
+    let addresses = interfaces.filter_map(|interface| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|address| address.ip().into());
+        v4.or_else(|| address.as_sockaddr_in6().map(|address| address.ip().into()))
+    });
+    addresses.filter(|ip: &IpAddr| !ip.is_loopback()).collect()
+}
+
+fn of_node() -> Arc<BTreeSet<IpAddr>> {
+    Arc::new(node_addresses().into_iter().take(MOST_OF_NODE).collect())
 }
 
 fn interface(link: &Link) -> Interface {

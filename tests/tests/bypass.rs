@@ -22,6 +22,8 @@ mod flows;
 mod foreign;
 #[path = "bypass/frames.rs"]
 mod frames;
+#[path = "bypass/freebind.rs"]
+mod freebind;
 #[path = "bypass/injected.rs"]
 mod injected;
 #[path = "bypass/kept.rs"]

@@ -13,7 +13,18 @@ pub(super) static KERNEL: KernelOffsets = KernelOffsets::NONE;
 #[unsafe(no_mangle)]
 static NODE_NETWORK: u32 = 0;
 
-/// The inode of the node's network namespace; 0 where nobody looks at interfaces.
+/// Written by the loader: 1 where nobody looks where workloads are in the network.
+#[unsafe(no_mangle)]
+static IGNORES_INTERFACES: u8 = 0;
+
+/// Whether nobody knows by which interfaces the network namespaces of workloads lead outside.
+#[inline(always)]
+pub fn ignores_interfaces() -> bool {
+    // SAFETY: as below.
+    unsafe { read_volatile(&raw const IGNORES_INTERFACES) == 1 }
+}
+
+/// The inode of the node's network namespace.
 #[inline(always)]
 pub fn node_network() -> u32 {
     // SAFETY: a word of the program's own read-only data, which LLVM must not take for the constant that stands here.

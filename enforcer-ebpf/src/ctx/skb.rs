@@ -13,7 +13,7 @@ use enforcer_common::addr::Protocol;
 use enforcer_common::key::{CgroupId, NetnsCookie};
 use enforcer_common::packet::Frame;
 
-use crate::ctx::kernel::{KERNEL, offset, peek};
+use crate::ctx::kernel::{KERNEL, node_network, offset, peek};
 use crate::ctx::{AF_INET6, forgotten};
 
 /// `SOCK_STREAM` and `SOCK_DGRAM`.
@@ -151,6 +151,12 @@ impl Skb {
         let Some(device) = self.peek::<u64>(offset(&KERNEL.skb_dev)) else { return 0 };
         let Some(network) = peek::<u64>(device, offset(&KERNEL.device_net)) else { return 0 };
         peek::<u32>(network, offset(&KERNEL.net_inum)).unwrap_or(0)
+    }
+
+    /// Whether that is the node's own.
+    #[inline(always)]
+    pub fn is_in_nodes_network(self) -> bool {
+        self.network_inode() == node_network()
     }
 
     /// What the kernel's own structure has there: the context pointer of a packet's program is that of its `sk_buff`.

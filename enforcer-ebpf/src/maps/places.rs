@@ -116,6 +116,12 @@ pub fn is_own(workload: CgroupId, addr: Addr) -> Result<bool, TableFault> {
     Ok(word(&key, || ADDRESSES.get_ptr(key))?.is_some())
 }
 
+/// Whether `addr` is one of the node's own, loopback left out.
+#[inline(always)]
+pub fn is_of_node(addr: Addr) -> bool {
+    is_own(CgroupId::NODE, addr) == Ok(true)
+}
+
 /// When `view`, or what all views share, was narrowed last, in nanoseconds since boot. 0: nobody has said yet, and nothing may be
 /// remembered.
 #[inline(always)]

@@ -6,7 +6,7 @@ use enforcer_common::flow::{FRAGMENT_SECONDS, Flow, FlowKey};
 use enforcer_common::judged::{Decided, Tuple};
 use enforcer_common::packet::{Arp, Packet, Part};
 use enforcer_common::reason::Reason;
-use enforcer_common::verdict::{Backend, TableFault};
+use enforcer_common::verdict::{Backend, Role, TableFault};
 
 use crate::arrived::heard_at;
 use crate::ctx;
@@ -26,11 +26,11 @@ pub fn look(met: &Met, packet: &Packet, facts: &mut Facts) -> Ruling {
     if let Err(reason) = ends(met, packet) {
         return Ruling::deny(reason);
     }
-    if matches!(met.hook, Hook::Packet)
-        && !met.who.is_unknown()
-        && places::is_own(met.who.cgroup, packet.destination) == Ok(true)
-    {
-        return Ruling::allow(Reason::Loopback);
+    if matches!(met.hook, Hook::Packet) {
+        let ruling = stays_here(met, packet);
+        if !ruling.is_open {
+            return ruling;
+        }
     }
     if packet.part == Part::Later {
         return later_fragment(met.who, packet);
@@ -42,6 +42,23 @@ pub fn look(met: &Met, packet: &Packet, facts: &mut Facts) -> Ruling {
     facts.addr = packet.destination;
     facts.port = packet.port;
     Ruling::ASK
+}
+
+/// To the workload's own addresses, or others of this host. A socket may be bound to any address (`IPV6_FREEBIND`), and who answers on
+/// this host would answer to there: the kernel itself, quoting what it was sent. Mesh proxies hand on what came to them, from whom it came.
+#[inline(never)] // a stack of its own
+fn stays_here(met: &Met, packet: &Packet) -> Ruling {
+    let (who, to, from) = (met.who, packet.destination, packet.source);
+    let is_own = |addr| !who.is_unknown() && places::is_own(who.cgroup, addr) == Ok(true);
+    let is_here = |addr: Addr| addr.is_local() || met.skb.is_in_nodes_network() && places::is_of_node(addr);
+    let to_own = is_own(to);
+    if !to_own && !is_here(to) {
+        return Ruling::ASK;
+    }
+    if who.workload().role() != Role::MeshProxy && !is_here(from) && !is_own(from) {
+        return Ruling::deny(Reason::SpoofedSource);
+    }
+    if to_own { Ruling::allow(Reason::Loopback) } else { Ruling::ASK }
 }
 
 /// Only of oneself.

@@ -1,7 +1,6 @@
 //! Where the workloads are in the network, into the kernel.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -93,19 +92,7 @@ fn layout(network: &Network) -> Layout {
         layout.interfaces.insert(interface.index, placed);
     }
     layout.others.clone_from(&network.others);
+    layout.addresses.insert(CgroupId::NODE, BTreeSet::clone(&network.node));
     layout.uplinks = network.uplinks.iter().map(|uplink| (uplink.index, uplink.name.clone())).collect();
     layout
-}
-
-/// The addresses of this node's interfaces, loopback left out.
-pub(super) fn node_addresses() -> BTreeSet<IpAddr> {
-    let interfaces = nix::ifaddrs::getifaddrs().into_iter().flatten();
-    interfaces
-        .filter_map(|interface| {
-            let address = interface.address?;
-            let v4 = address.as_sockaddr_in().map(|address| address.ip().into());
-            v4.or_else(|| address.as_sockaddr_in6().map(|address| address.ip().into()))
-        })
-        .filter(|ip: &IpAddr| !ip.is_loopback())
-        .collect()
 }

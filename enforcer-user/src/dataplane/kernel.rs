@@ -145,6 +145,8 @@ impl Dataplane for Kernel {
             "workloads and --cgroup directories are at more than eight depths of the cgroup hierarchy",
         )?;
         self.maps.set_roots(&settings.roots)?;
+        // Before the programs are attached that would take them for others'.
+        self.maps.places.add_addresses(CgroupId::NODE, &settings.addresses)?;
         self.maps.configure(ConfigKey::WorkloadLevels, levels)?;
         self.maps
             .configure(ConfigKey::UnknownWorkloadAllowed, u64::from(settings.unknown_workload_allowed))?;

@@ -8,8 +8,8 @@ use aya::programs::{Program, ProgramError, SchedClassifier};
 use aya::{Btf, Ebpf, EbpfLoader};
 use enforcer_common::limits::{EVENTS_BYTES, HEADROOM};
 use enforcer_common::names::{
-    CGROUP_PROGRAMS, COUNTS_LOOKUPS, CgroupProgram, HAS_MPTCP_HELPER, INTERFACE_PROGRAMS, InterfaceProgram,
-    KERNEL, MEMORY, NODE_NETWORK, TELLS_NAMESPACE, map,
+    CGROUP_PROGRAMS, COUNTS_LOOKUPS, CgroupProgram, HAS_MPTCP_HELPER, IGNORES_INTERFACES, INTERFACE_PROGRAMS,
+    InterfaceProgram, KERNEL, MEMORY, NODE_NETWORK, TELLS_NAMESPACE, map,
 };
 use enforcer_core::policy::budget::Limits;
 
@@ -73,7 +73,7 @@ impl Programs {
 pub struct Options {
     /// Look-ups are counted: for tests.
     pub counts_lookups: bool,
-    /// Nobody looks where workloads are in the network: what comes to a socket is taken to come from outside.
+    /// Nobody looks where workloads are in the network: what comes to a socket otherwise than by loopback is taken to come from outside.
     pub ignores_interfaces: bool,
 }
 
@@ -124,8 +124,10 @@ fn load_programs(pins: &Pins, limits: &Limits, options: Options) -> Result<Progr
     loader.override_global(TELLS_NAMESPACE, &tells_namespace, true);
     let kernel = offsets::of_this_kernel()?;
     loader.override_global(KERNEL, &kernel, true);
-    let node_network = if options.ignores_interfaces { 0 } else { offsets::own_network()? };
+    let node_network = offsets::own_network()?;
     loader.override_global(NODE_NETWORK, &node_network, true);
+    let ignores_interfaces = u8::from(options.ignores_interfaces);
+    loader.override_global(IGNORES_INTERFACES, &ignores_interfaces, true);
     let mut ebpf = loader.load(OBJECT).context("cannot create the eBPF maps")?;
     let cgroup = CGROUP_PROGRAMS
         .iter()

@@ -114,7 +114,7 @@ impl Places {
     pub fn add(&mut self, layout: &Layout) -> Result<BTreeMap<u32, String>> {
         let mut faults: BTreeMap<CgroupId, String> = BTreeMap::new();
         for (workload, addresses) in &layout.addresses {
-            let added = addresses.iter().try_for_each(|address| self.add_address(*workload, *address));
+            let added = self.add_addresses(*workload, addresses);
             faults.extend(added.err().map(|error| (*workload, format!("{error:#}"))));
         }
         let mut failed = BTreeMap::new();
@@ -141,6 +141,11 @@ impl Places {
             self.namespaces.insert(key, value(key, *workload, 0), 0).context("cannot write to NAMESPACES")?;
         }
         Ok(failed)
+    }
+
+    /// Writes own addresses of a workload, or of the node ([`CgroupId::NODE`]).
+    pub fn add_addresses(&mut self, workload: CgroupId, addresses: &BTreeSet<IpAddr>) -> Result<()> {
+        addresses.iter().try_for_each(|address| self.add_address(workload, *address))
     }
 
     fn add_address(&mut self, workload: CgroupId, address: IpAddr) -> Result<()> {

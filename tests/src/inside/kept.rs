@@ -5,7 +5,7 @@
 //! `on NAME exchange COUNT SIZE [ADDR]` (asks often, with datagrams of that size), `on NAME close`.
 //!
 //! Bytes of their own, both ways: `on NAME send MARKER`, `on NAME send-to ADDR MARKER`, `on NAME receive` (what came, in
-//! hexadecimal, or `silence`). A server: `keep NAME listen PORT`, `on NAME accept OTHER`; of datagrams: `keep NAME bind ADDR:PORT`. `keep NAME from ADDR:PORT` will connect from there. `on NAME tuple` says both addresses of a connection.
+//! hexadecimal, or `silence`). A server: `keep NAME listen PORT`, `on NAME accept OTHER`; of datagrams: `keep NAME bind ADDR:PORT`, also where the address is not there: `keep NAME freebind ADDR:PORT`. `keep NAME from ADDR:PORT` will connect from there. `on NAME tuple` says both addresses of a connection.
 //! Much at a time: `on NAME pour COUNT`, `on NAME drain COUNT` (bytes).
 //! By hand: `keep NAME packet` and `keep NAME raw4|raw6`, `on NAME craft TECHNIQUE MARKER ADDR ...` for what a technique builds.
 //! To another process: `on NAME give PATH` here, `take NAME tcp|udp|packet|raw PATH` there.
@@ -58,7 +58,7 @@ impl Sockets {
             "packet" => Kept::Packet(Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?),
             "raw4" => Kept::Raw(raw(Domain::IPV4)?),
             "raw6" => Kept::Raw(raw(Domain::IPV6)?),
-            _ if kind.starts_with("bind ") => Kept::Udp(bound(kind)?),
+            _ if kind.starts_with("bind ") || kind.starts_with("freebind ") => Kept::Udp(bound(kind)?),
             _ if kind.starts_with("from ") => Kept::Tcp(connecting_from(kind)?),
             _ if kind.starts_with("listen ") => Kept::Tcp(listener(kind)?),
             _ => bail!("no socket is of the kind {kind:?}"),
@@ -243,10 +243,16 @@ fn raw(domain: Domain) -> io::Result<Socket> {
 
 /// A UDP socket at this address, of its family only.
 fn bound(kind: &str) -> Result<UdpSocket> {
-    let at: SocketAddr = kind.strip_prefix("bind ").context("bind where?")?.parse().context("no address")?;
+    let (how, at) = kind.split_once(' ').context("bind where?")?;
+    let at: SocketAddr = at.parse().context("no address")?;
     let socket = Socket::new(Domain::for_address(at), Type::DGRAM, None)?;
     if at.is_ipv6() {
         socket.set_only_v6(true)?;
+    }
+    match (how, at) {
+        ("freebind", SocketAddr::V4(_)) => socket.set_freebind_v4(true)?,
+        ("freebind", SocketAddr::V6(_)) => socket.set_freebind_v6(true)?,
+        _ => {}
     }
     socket.bind(&at.into()).with_context(|| format!("binding to {at}"))?;
     Ok(socket.into())
