@@ -189,12 +189,12 @@ fn an_interface_is_moved_into_a_namespace_within() -> Result<()> {
 fn an_interface_is_out_of_sight_when_the_agent_starts_again() -> Result<()> {
     let mut node = builder().start()?;
     let (pod, at) = (node.world().pod("curl")?, |status: &Value| status["workloads"][0].clone());
+    let before = node.status_soon(|status| Some(at(status)).filter(|told| told["covered"] == true))?;
     let within = Within::new(node.world(), &pod, pod.cgroup())?;
     shell(node.world(), &pod, &pod.network(), &format!("ip link set eth0 netns {}", within.0.id()))?;
     let held = File::open(within.network()).context("holding the namespace")?;
     let hidden = PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), held.as_raw_fd()));
     drop(within);
-    let before = at(&node.status()?);
     node.kill_agent()?;
     node.start_agent(Until::Ready)?;
     let after = at(&node.status()?);
