@@ -167,11 +167,12 @@ impl Place {
     }
 
     /// Whether all that was found is there still, and was looked at lately.
-    fn is_as_it_was(&self, links: &[Link], now: Instant) -> bool {
+    fn is_as_it_was(&self, links: &[Link], now: Instant, unclaimed_since: Option<Instant>) -> bool {
         let is_there = |known: &Interface| {
             links::of_index(links, known.index).is_some_and(|link| link.name == known.name)
         };
-        self.memory.looked.is_some_and(|looked| now.duration_since(looked) < LOOK_AGAIN)
+        let is_late = |looked: Instant| unclaimed_since.is_none_or(|since| looked >= since);
+        self.memory.looked.is_some_and(|looked| now.duration_since(looked) < LOOK_AGAIN && is_late(looked))
             && self.is_covered()
             && !self.addresses.is_empty()
             && self.interfaces.iter().all(is_there)
@@ -202,7 +203,7 @@ impl Network {
         if wanted.interfaces.is_none() && wanted.uplinks.is_empty() {
             return Ok(Self { node: of_node(), ..Self::default() });
         }
-        let looker = Looker::new(links::read()?, roster, wanted);
+        let looker = Looker::new(links::read()?, roster, wanted, &last.newcomers);
         let there = || {
             let there = roster.workloads.iter();
             there.filter_map(|identified| Some((identified.cgroup.as_ref()?, identified)))

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use enforcer_common::limits::ADDRESSES_PER_WORKLOAD;
 
+use super::pace::Newcomers;
 use super::{Interface, Memory, Place, Wanted, interface};
 use crate::config::Mesh;
 use crate::identity::{Cgroup, Identified, Roster};
@@ -24,15 +25,18 @@ pub(super) struct Looker<'a> {
     /// The cgroups of all workloads.
     cgroups: BTreeSet<PathBuf>,
     pub(super) now: Instant,
+    /// Whoever was looked at before is looked at again.
+    pub(super) unclaimed_since: Option<Instant>,
     /// Asked for when somebody has an address that he did not have first.
     routes: OnceCell<BTreeSet<(u32, IpAddr)>>,
 }
 
 impl<'a> Looker<'a> {
-    pub(super) fn new(links: Vec<Link>, roster: &Roster, wanted: &'a Wanted) -> Self {
+    pub(super) fn new(links: Vec<Link>, roster: &Roster, wanted: &'a Wanted, newcomers: &Newcomers) -> Self {
         let cgroups = roster.workloads.iter().filter_map(|identified| identified.cgroup.as_ref());
         let cgroups = cgroups.map(|cgroup| cgroup.path.clone()).collect();
-        Self { links, wanted, cgroups, now: Instant::now(), routes: OnceCell::new() }
+        let (now, routes) = (Instant::now(), OnceCell::new());
+        Self { links, wanted, cgroups, now, unclaimed_since: newcomers.unclaimed_since(now), routes }
     }
 
     /// Whether anybody wants to know where it is.
@@ -49,7 +53,9 @@ impl<'a> Looker<'a> {
         cgroup: &Cgroup,
         anew: bool,
     ) -> Option<Place> {
-        if let Some(last) = last.filter(|last| !anew && last.is_as_it_was(&self.links, self.now)) {
+        if let Some(last) =
+            last.filter(|last| !anew && last.is_as_it_was(&self.links, self.now, self.unclaimed_since))
+        {
             return Some(last.clone());
         }
         if !self.looks_for(identified) {

@@ -13,6 +13,9 @@ const SOON: Duration = Duration::from_millis(25);
 /// For how long something is new. Between the interface and the first process of a pod its container is made.
 const NEW: Duration = Duration::from_secs(10);
 
+/// After so long an interface that nobody has is looked for with those, too, whose interfaces are all there: it may be another of theirs.
+const UNCLAIMED: Duration = Duration::from_secs(1);
+
 /// What is new, and since when.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Newcomers {
@@ -39,6 +42,11 @@ impl Newcomers {
             links: unclaimed.filter(leads_away).map(link).collect(),
             workloads: waiting.map(workload).collect(),
         }
+    }
+
+    /// Since when an interface may be one more of somebody's who was looked at before.
+    pub(super) fn unclaimed_since(&self, now: Instant) -> Option<Instant> {
+        self.links.values().map(|since| *since + UNCLAIMED).filter(|due| *due <= now).max()
     }
 
     fn are_there(&self, now: Instant) -> bool {

@@ -255,3 +255,30 @@ fn a_workload_with_any_number_of_addresses_has_so_many_that_are_its_own() {
         assert_eq!((place.addresses.len(), place.has_more_addresses), (256, true));
     });
 }
+
+#[test]
+fn one_more_interface_of_a_pod_is_found_soon() {
+    on_node(|| {
+        let pod = Pod::start();
+        connect(&pod, "veth1", "eth0", &["10.0.0.2/24", "fd00::2/64"]);
+        let cgroups = [&*pod.cgroup];
+        let found = look(&Network::default(), &cgroups);
+        assert_eq!(names(&place(&found, &pod).interfaces), ["veth1"]);
+        // Whose addresses have been known for long.
+        let (id, place_of) = (id(&pod.cgroup), place(&found, &pod));
+        let index = place_of.interfaces.first().unwrap().index;
+        let known = Network::earlier([(index, id)], &BTreeMap::from([(id, place_of.addresses.clone())]));
+        let first = look(&known, &cgroups);
+        connect(&pod, "veth2", "net1", &["10.0.1.2/24"]);
+        // Most likely another pod is on its way, whose first process comes soon.
+        let mut last = look(&first, &cgroups);
+        for _ in 0..100 {
+            last = look(&last, &cgroups);
+            if names(&place(&last, &pod).interfaces) == ["veth1", "veth2"] {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("{:?} after five seconds", place(&last, &pod).interfaces);
+    });
+}
