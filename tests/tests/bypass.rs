@@ -32,6 +32,8 @@ mod moved;
 mod neighbour;
 #[path = "bypass/network.rs"]
 mod network;
+#[path = "bypass/older.rs"]
+mod older;
 #[path = "bypass/plain.rs"]
 mod plain;
 #[path = "bypass/selfmade.rs"]

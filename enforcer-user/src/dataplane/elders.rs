@@ -10,11 +10,11 @@ use nix::net::if_::if_nameindex;
 /// What came while the agent ran has had no time for anything else than to be misled: a workload can make connections with itself that
 /// look like those of others.
 #[derive(Default)]
-pub struct Elders(Option<BTreeSet<u32>>);
+pub(super) struct Elders(Option<BTreeSet<u32>>);
 
 impl Elders {
     /// Looks which interfaces there are in the network namespace of the calling thread.
-    pub fn look(&mut self) -> Result<()> {
+    pub(super) fn look(&mut self) -> Result<()> {
         let there = if_nameindex().context("cannot list network interfaces")?;
         self.take(&there.iter().map(|interface| interface.index()).collect());
         Ok(())
@@ -28,12 +28,12 @@ impl Elders {
     }
 
     /// This one has programs.
-    pub fn add(&mut self, index: u32) {
+    pub(super) fn add(&mut self, index: u32) {
         self.0.get_or_insert_default().insert(index);
     }
 
     /// Whether this one is among them.
-    pub fn has(&self, index: u32) -> bool {
+    pub(super) fn has(&self, index: u32) -> bool {
         self.0.as_ref().is_some_and(|elders| elders.contains(&index))
     }
 }
