@@ -39,11 +39,18 @@ fn family(addr: IpAddr) -> char {
     if addr.is_ipv4() { '4' } else { '6' }
 }
 
+/// What waits until the kernel takes packets to a new address of its own: it does so a little after `ip` has ended.
+fn until_taken(v6: IpAddr) -> String {
+    format!(
+        "for _ in $(seq 500); do ip -6 route show table local | grep -q '^local {v6} ' && break; sleep 0.01; done"
+    )
+}
+
 /// A process of the pod in this network plays each peer, and holds both ends of its connections.
 fn hold(node: &Node, pod: &Pod, network: &Path) -> Result<()> {
     let [v4, v6] = peers()?.map(|peer| peer.ip());
     let script = format!("ip link set lo up; ip addr add {v4}/32 dev lo; ip addr add {v6}/128 dev lo nodad");
-    shell(node.world(), pod, network, &script)?;
+    shell(node.world(), pod, network, &format!("{script}; {}", until_taken(v6)))?;
     probe_at(node, "holder", pod.cgroup(), network)?;
     said(node, "holder", &format!("keep made-up listen {PORT}"), "made")?;
     for peer in peers()? {
@@ -149,7 +156,7 @@ fn behind_a_pair(node: &Node, pod: &Pod) -> Result<Within> {
     let (own, [v4, v6]) = ([OWN[0].parse()?, OWN[1].parse()?], peers()?);
     let script =
         format!("ip link set lo up; ip addr add {}/32 dev lo; ip addr add {}/128 dev lo", OWN[0], OWN[1]);
-    shell(world, pod, &pod.network(), &script)?;
+    shell(world, pod, &pod.network(), &format!("{script}; {}", until_taken(own[1])))?;
     pair(world, &pod.network(), &within.network(), own, (v4, v6))?;
     probe_at(node, "near", pod.cgroup(), &pod.network())?;
     probe_at(node, "far", pod.cgroup(), &within.network())?;

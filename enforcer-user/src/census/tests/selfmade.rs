@@ -1,6 +1,6 @@
 //! Connections that a workload has with itself, and that nobody else has made.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::process::Command;
 
 use super::stage;
@@ -16,6 +16,10 @@ fn with_itself(there: &Pod, cgroup: &Path, stranger: &str) -> (TcpListener, TcpS
     there.inside(|| {
         ip("link set lo up");
         ip(&format!("address add {}{length}", from.ip()));
+        // The kernel takes what is sent to a new address of IPv6 a little later.
+        while from.is_ipv6() && UdpSocket::bind("[::]:0").unwrap().connect((from.ip(), 9)).is_err() {
+            std::thread::yield_now();
+        }
         // An IPv6 socket that takes IPv4 as an IPv4-mapped address.
         let listener = stage::listener_of(cgroup, "[::]:7777");
         let client = stage::client_from(cgroup, from, SocketAddr::new(from.ip(), 7777));
