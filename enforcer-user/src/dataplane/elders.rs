@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
-use nix::net::if_::if_nameindex;
+use nix::net::if_::{Interface, if_nameindex};
 
 /// Interfaces that were there when programs were attached first, and those that have had some since: somebody may have taken them off.
 ///
@@ -16,7 +16,7 @@ impl Elders {
     /// Looks which interfaces there are in the network namespace of the calling thread.
     pub(super) fn look(&mut self) -> Result<()> {
         let there = if_nameindex().context("cannot list network interfaces")?;
-        self.take(&there.iter().map(|interface| interface.index()).collect());
+        self.take(&there.iter().map(Interface::index).collect());
         Ok(())
     }
 
@@ -48,7 +48,9 @@ mod tests {
         let mut look = |there: &[u32], add: &[u32]| {
             elders.take(&there.iter().copied().collect());
             let old = there.iter().copied().filter(|index| elders.has(*index)).collect::<Vec<_>>();
-            add.iter().for_each(|index| elders.add(*index));
+            for index in add {
+                elders.add(*index);
+            }
             old
         };
         assert_eq!(look(&[1, 2], &[2]), [1, 2]);
