@@ -51,8 +51,8 @@ pub struct Inbound {
     pub local_port: u16,
 }
 
-/// The TCP connections that came in: those at a port at which the workload listens. Half-open ones are among them. What
-/// cannot be listed for one subject is logged, and missing.
+/// The TCP connections that came in: those at a port at which the workload listens, but not those that it has with itself, nor any in a
+/// namespace that it may have made itself. Half-open ones are among them. What cannot be listed for one subject is logged, and missing.
 pub fn inbound(subjects: &[Subject]) -> Vec<Inbound> {
     let mut lister = Lister::new(subjects, &[]);
     let mut found = Vec::new();

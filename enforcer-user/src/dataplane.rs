@@ -9,6 +9,7 @@ pub mod allowed;
 pub mod attach;
 pub mod counters;
 pub mod detach;
+mod elders;
 #[cfg(test)]
 pub mod fake;
 pub mod flow_tables;
@@ -83,7 +84,8 @@ pub trait Dataplane: Send + Sync {
     fn attach(&mut self, cgroups: &[(CgroupId, PathBuf)], inbound: &Inbound<'_>) -> Result<()>;
 
     /// Attaches to these interfaces and to no others, and lets the programs know whose they are. Those that could not be are told;
-    /// they are tried again the next time. What older versions have attached goes at the end of the first time.
+    /// they are tried again the next time. `inbound` is asked for those that were there the first time, or have had programs: what came while
+    /// the agent ran has no connections from before. What older versions have attached goes at the end of the first time.
     fn place(&mut self, layout: &Layout, inbound: &Inbound<'_>) -> Result<BTreeMap<u32, String>>;
 
     /// Looks whether ours come before all other programs of the interfaces, and puts right what does not. Returns what did not, and

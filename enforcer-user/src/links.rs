@@ -4,6 +4,7 @@
 
 mod cookie;
 mod namespace;
+mod owner;
 mod pod;
 mod processes;
 mod routes;

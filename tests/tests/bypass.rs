@@ -34,6 +34,8 @@ mod moved;
 mod neighbour;
 #[path = "bypass/network.rs"]
 mod network;
+#[path = "bypass/older.rs"]
+mod older;
 #[path = "bypass/plain.rs"]
 mod plain;
 #[path = "bypass/selfmade.rs"]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt as _;
@@ -149,9 +150,14 @@ impl Owned {
         self.entries.iter().filter(|entry| States::CONNECTED.has(entry.state))
     }
 
-    /// Those connections that are at a port at which the subject listens.
+    /// Those connections that somebody else made: at a port at which the subject listens, from outside of this namespace. One whose other
+    /// end is here as well is answered here, too.
     pub(super) fn inbound(&self) -> impl Iterator<Item = &SocketEntry> {
-        self.connections().filter(|entry| self.is_inbound(entry))
+        let ends: BTreeSet<(End, End)> =
+            self.connections().map(|entry| (end(entry.local), end(entry.remote))).collect();
+        let is_within = move |entry: &SocketEntry| ends.contains(&(end(entry.remote), end(entry.local)));
+        let entries = self.connections().filter(|_| self.room.leads_outside());
+        entries.filter(move |entry| self.is_inbound(entry) && !is_within(entry))
     }
 
     /// Whether this connection is at a port at which the subject listens. What is accepted belongs to the listener's
@@ -159,6 +165,13 @@ impl Owned {
     pub(super) fn is_inbound(&self, entry: &SocketEntry) -> bool {
         entry.state != SYN_SENT && self.ports.contains(&entry.local.port())
     }
+}
+
+/// An address and a port: IPv4 as such, and without the scope, which only one of two ends may tell.
+type End = (IpAddr, u16);
+
+fn end(address: SocketAddr) -> End {
+    (address.ip().to_canonical(), address.port())
 }
 
 fn of_cgroups(entries: &[SocketEntry], cgroups: &BTreeSet<u64>) -> Vec<SocketEntry> {

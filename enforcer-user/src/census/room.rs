@@ -14,6 +14,8 @@ pub(super) enum Room {
     Node,
     /// The subject's own: everybody in it counts as the subject.
     Own(Arc<PodNetwork>),
+    /// One that a process of a subject is in of whose own nobody has told, and that no workload can have made itself.
+    Found(Namespace),
     /// One more that a process of the subject is in.
     Other(Namespace),
 }
@@ -38,8 +40,22 @@ impl Room {
             );
         }
         let is_new = |other: &Namespace| own.is_none_or(|own| own.inode != other.inode());
-        rooms.extend(others.into_iter().filter(is_new).map(Self::Other));
+        let is_told = own.is_some_and(|own| own.is_given);
+        let room = |other: Namespace| {
+            if !is_told && other.is_of_node() { Self::Found(other) } else { Self::Other(other) }
+        };
+        rooms.extend(others.into_iter().filter(is_new).map(room));
         (rooms, lost)
+    }
+
+    /// Whether what has come in there can have come from outside. In a namespace that it made itself a workload can be anybody: it
+    /// would make itself the connections that it wants to answer.
+    pub(super) fn leads_outside(&self) -> bool {
+        match self {
+            Self::Node | Self::Found(_) => true,
+            Self::Own(network) => network.is_given,
+            Self::Other(_) => false,
+        }
     }
 
     /// Does something there.
@@ -47,7 +63,7 @@ impl Room {
         match self {
             Self::Node => work(),
             Self::Own(network) => inside(network.as_fd(), work),
-            Self::Other(namespace) => inside(namespace.as_fd(), work),
+            Self::Found(namespace) | Self::Other(namespace) => inside(namespace.as_fd(), work),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Real connections between network namespaces and cgroups of the test's own.
 
 mod rooms;
+mod selfmade;
 mod single;
 mod stage;
 mod terminate;
@@ -147,19 +148,22 @@ fn without_its_listener_nothing_is_known_to_have_come_in() {
 fn pods_with_the_same_ports_keep_what_is_theirs() {
     on_node(|| {
         let pods = [Pod::start(), Pod::start()];
-        let subjects = pods.each_ref().map(subject);
         let mut expected = Vec::new();
         let mut open = Vec::new();
-        for (pod, subject) in pods.iter().zip(&subjects) {
-            pod.inside(|| {
-                ip("link set lo up");
-                let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
-                let (client, accepted) = connection(&listener, "127.0.0.1");
-                expected.push(came_in(subject, &client));
-                open.push((listener, client, accepted));
+        for (number, pod) in pods.iter().enumerate() {
+            ip(&format!("link add host{number} type veth peer name eth0 netns {}", pod.pid()));
+            ip(&format!("link set host{number} up"));
+            ip(&format!("address add 10.0.{number}.1/24 dev host{number}"));
+            let listener = pod.inside(|| {
+                ip("link set eth0 up");
+                ip(&format!("address add 10.0.{number}.2/24 dev eth0"));
+                TcpListener::bind("0.0.0.0:8080").unwrap()
             });
+            let (client, accepted) = connection(&listener, &format!("10.0.{number}.2"));
+            expected.push(came_in(&subject(pod), &client));
+            open.push((listener, client, accepted));
         }
-        assert_eq!(sorted(inbound(&subjects)), sorted(expected));
+        assert_eq!(sorted(inbound(&pods.each_ref().map(subject))), sorted(expected));
     });
 }
 

@@ -14,6 +14,7 @@ use enforcer_core::policy::budget::Limits;
 use enforcer_core::policy::image::{Image, MapOp};
 
 use crate::dataplane::attach;
+use crate::dataplane::elders::Elders;
 use crate::dataplane::interface::{self, Target};
 use crate::dataplane::load::{self, Options, Programs};
 use crate::dataplane::maps::Maps;
@@ -31,6 +32,8 @@ pub struct Kernel {
     attached: Vec<(CgroupId, PathBuf)>,
     /// Interfaces that have programs, and whose they are.
     placed: Vec<(Target, Option<CgroupId>)>,
+    /// Interfaces on which there may be connections that are older than their programs.
+    elders: Elders,
     /// Made its maps, and nothing is attached to them yet.
     fresh: bool,
     /// What older ABIs have attached may be there still.
@@ -56,8 +59,17 @@ impl Kernel {
         if fresh {
             switch::inherit(&pins, &mut maps)?;
         }
-        let (attached, placed) = (Vec::new(), Vec::new());
-        Ok(Self { pins, programs, maps, attached, placed, fresh, has_predecessors: true, _lock: lock })
+        Ok(Self {
+            pins,
+            programs,
+            maps,
+            attached: Vec::new(),
+            placed: Vec::new(),
+            elders: Elders::default(),
+            fresh,
+            has_predecessors: true,
+            _lock: lock,
+        })
     }
 
     /// Where everything is pinned.
@@ -192,6 +204,7 @@ impl Dataplane for Kernel {
 
     fn place(&mut self, layout: &Layout, inbound: &Inbound<'_>) -> Result<BTreeMap<u32, String>> {
         self.fresh = false;
+        self.elders.look()?;
         let maps = &mut self.maps;
         let mut failed = maps.places.add(layout)?;
         let workloads =
@@ -202,10 +215,14 @@ impl Dataplane for Kernel {
         for (index, name, side) in workloads.chain(uplinks) {
             let target = Target { index, name: name.clone(), side };
             let workload = layout.interfaces.get(&index).and_then(|placed| placed.workload);
-            let between = &mut || remember_of(workload, maps, inbound);
+            let asked = workload.filter(|_| self.elders.has(index));
+            let between = &mut || remember_of(asked, maps, inbound);
             keep.push(index);
             match interface::attach(&self.pins, &target, &mut self.programs, between) {
-                Ok(()) => self.placed.push((target, workload)),
+                Ok(()) => {
+                    self.elders.add(index);
+                    self.placed.push((target, workload));
+                }
                 Err(error) => drop(failed.insert(index, format!("{error:#}"))),
             }
         }

@@ -13,6 +13,7 @@ use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use nix::sched::{CloneFlags, setns};
 
+use super::owner;
 use crate::netlink;
 
 /// Runs `work` inside a network namespace, on a thread that ends with it: no other thread changes its namespace.
@@ -57,6 +58,12 @@ impl Namespace {
     /// What `ls -l /proc/PID/ns/net` shows.
     pub fn inode(&self) -> u64 {
         self.inode
+    }
+
+    /// Whether whoever made it has rights over the node. A workload without them makes its own in a user namespace of its own. What
+    /// cannot be told is nobody's.
+    pub fn is_of_node(&self) -> bool {
+        owner::is_node(self.file.as_fd()).unwrap_or(false)
     }
 
     /// By what number the calling thread's namespace knows this one, if it knows it at all.

@@ -19,6 +19,8 @@ pub struct PodNetwork {
     pub cookie: Option<u64>,
     /// All but the loopback interface.
     pub interfaces: Vec<PodInterface>,
+    /// Whether the workload cannot have made it itself: an interface there was given to it, or the node has made it.
+    pub is_given: bool,
     namespace: Namespace,
 }
 
@@ -90,8 +92,10 @@ impl PodNetwork {
             index: link.index,
             addresses: link.addresses,
         };
-        let interfaces = links.into_iter().filter(|link| !link.is_loopback).map(interface).collect();
-        Ok(Self { inode: namespace.inode, cookie, interfaces, namespace })
+        let links = links.into_iter().filter(|link| !link.is_loopback);
+        let interfaces: Vec<PodInterface> = links.map(interface).collect();
+        let is_given = interfaces.iter().any(|interface| interface.is_given) || namespace.is_of_node();
+        Ok(Self { inode: namespace.inode, cookie, interfaces, is_given, namespace })
     }
 }
 

@@ -45,12 +45,17 @@ impl Pod {
 
     /// In the calling thread's network namespace.
     pub(crate) fn start_here() -> Self {
+        Self::run(Command::new("sleep").arg("600"))
+    }
+
+    /// The same with this process.
+    pub(crate) fn run(process: &mut Command) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let mounts = mountinfo::read();
         let mount = mounts.iter().find(|mount| mount.kind == "cgroup2").expect("a cgroup2 hierarchy");
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let cgroup = mount.point.join(format!("enforcer-links-{}-{number}", std::process::id()));
-        let process = Command::new("sleep").arg("600").spawn().expect("a process for the pod");
+        let process = process.spawn().expect("a process for the pod");
         let pod = Self { process, cgroup };
         fs::create_dir_all(pod.container()).unwrap();
         fs::write(pod.container().join("cgroup.procs"), pod.pid().to_string()).unwrap();

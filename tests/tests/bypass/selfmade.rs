@@ -9,10 +9,10 @@ use std::thread::sleep;
 
 use anyhow::{Context as _, Result, ensure};
 use enforcer_tests::marker::Marker;
-use enforcer_tests::node::OUTSIDE;
+use enforcer_tests::node::{Node, OUTSIDE};
 use enforcer_tests::pod::NODE;
 use enforcer_tests::probe::Probe;
-use enforcer_tests::world::Spot;
+use enforcer_tests::world::{Spot, World};
 
 use crate::events::Denial;
 use crate::moved::{LOOK, Within, shell, shell_in};
@@ -27,7 +27,7 @@ const UDP_PORT: u16 = 7001;
 /// Where the other side is.
 const REMOTE_PORT: u16 = 4430;
 /// The MAC address of a workload's end of a pair within.
-const WITHIN: &str = "02:00:00:00:98:01";
+pub(crate) const WITHIN: &str = "02:00:00:00:98:01";
 
 /// How a pod sends: by the sockets that have heard it, and by hand. `OWN` is its address, `TO` the other side.
 const BY_POD: [&str; 7] = [
@@ -223,8 +223,8 @@ impl Hidden {
 }
 
 /// A pair between two namespaces: `near`, which has `own` already, and `far`, which plays the strangers.
-fn pair(
-    stage: &Stage,
+pub(crate) fn pair(
+    world: &World,
     near: &Path,
     far: &Path,
     own: [IpAddr; 2],
@@ -239,19 +239,24 @@ fn pair(
          ip neigh add {to4} lladdr {FAR} dev v0; ip neigh add {to6} lladdr {FAR} dev v0",
         far.display()
     );
-    shell_in(stage.node.world(), near, &here)?;
+    shell_in(world, near, &here)?;
     let there = format!(
         "ip link set lo up; ip link set eth0 up; ip addr add {to4}/32 dev eth0; ip addr add {to6}/128 dev eth0 nodad
          ip route add {own4}/32 dev eth0; ip route add {own6}/128 dev eth0
          ip neigh add {own4} lladdr {WITHIN} dev eth0; ip neigh add {own6} lladdr {WITHIN} dev eth0"
     );
-    shell_in(stage.node.world(), far, &there)
+    shell_in(world, far, &there)
 }
 
 /// A process of `cgroup` there, called `name`.
 fn probe_in(stage: &Stage, name: &str, cgroup: &Path, network: &Path) -> Result<()> {
+    probe_at(&stage.node, name, cgroup, network)
+}
+
+/// The same without a stage.
+pub(crate) fn probe_at(node: &Node, name: &str, cgroup: &Path, network: &Path) -> Result<()> {
     let spot = Spot { cgroup: Some(cgroup), network: Some(network), ..Spot::default() };
-    stage.node.add_probe(name, Probe::start_at(stage.node.world(), spot)?);
+    node.add_probe(name, Probe::start_at(node.world(), spot)?);
     Ok(())
 }
 
@@ -262,7 +267,7 @@ fn a_pod_that_is_not_covered_has_the_address_itself_or_within() -> Result<()> {
     let (pod, own) = (stage.node.world().pod("curl")?, pods(&stage)?);
     let far = Hidden::new(&stage, pod.cgroup(), &pod.network())?;
     let remote = stage.strangers();
-    pair(&stage, &pod.network(), &far.network(), own, remote)?;
+    pair(stage.node.world(), &pod.network(), &far.network(), own, remote)?;
     sleep(LOOK);
     let told = stage.node.status()?["workloads"][0].clone();
     ensure!(told["covered"] == false, "the pod is covered still: {told:#}");
@@ -290,7 +295,7 @@ fn plain_within(stage: &mut Stage) -> Result<(Within, Hidden, (SocketAddr, Socke
     let far = Hidden::new(stage, &cgroup, &near.network())?;
     let (remote, [own4, own6]) = (stage.strangers(), nodes());
     shell_in(stage.node.world(), &near.network(), "ip link set lo up")?;
-    pair(stage, &near.network(), &far.network(), nodes(), remote)?;
+    pair(stage.node.world(), &near.network(), &far.network(), nodes(), remote)?;
     let script = format!("ip addr add {own4}/32 dev v0; ip addr add {own6}/128 dev v0 nodad");
     shell_in(stage.node.world(), &near.network(), &script)?;
     probe_in(stage, "near", &cgroup, &near.network())?;

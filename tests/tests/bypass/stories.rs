@@ -11,7 +11,7 @@ use enforcer_tests::world::{Spot, finish};
 use crate::stage::{Stage, builder};
 
 /// A connection from outside to the pod's server, as `name` on both sides; the pod's address with a port, of this family.
-fn connect_in(stage: &Node, name: &str, kind: &str, to: &str) -> Result<()> {
+pub(crate) fn connect_in(stage: &Node, name: &str, kind: &str, to: &str) -> Result<()> {
     said(stage, OUTSIDE, &format!("keep {name} {kind}"), "made")?;
     said(stage, OUTSIDE, &format!("on {name} connect {to}"), "connected")?;
     let accepted = stage.probe("curl")?.ask(&format!("on server accept {name}"))?;
@@ -26,7 +26,7 @@ fn said(node: &Node, who: &str, command: &str, expected: &str) -> Result<()> {
 }
 
 /// The pod speaks first, then the client.
-fn talk(node: &Node, name: &str) -> Result<()> {
+pub(crate) fn talk(node: &Node, name: &str) -> Result<()> {
     for (from, to) in [("curl", OUTSIDE), (OUTSIDE, "curl"), ("curl", OUTSIDE)] {
         let marker = Marker::fresh();
         let sent = node.probe(from)?.ask(&format!("on {name} send {marker}"))?;
@@ -55,7 +55,7 @@ fn answer(node: &Node, name: &str, server: &str, client: &str, back: &Marker) ->
 }
 
 /// Servers of the pod, and where they are.
-fn serve(node: &Node) -> Result<[(&'static str, String); 2]> {
+pub(crate) fn serve(node: &Node) -> Result<[(&'static str, String); 2]> {
     let pod = node.world().pod("curl")?;
     said(node, "curl", "keep server listen 7000", "made")?;
     said(node, "curl", "keep udp4 bind 0.0.0.0:7001", "made")?;

@@ -156,6 +156,35 @@ fn connections_are_asked_for_of_those_whose_packets_begin_to_be_judged() {
     });
 }
 
+/// Nothing of it is older than its programs but what a workload has made up.
+#[test]
+fn connections_are_not_asked_for_of_an_interface_that_came_while_the_agent_ran() {
+    on_stage(|pin_dir, [curl, job]| {
+        let asked = RefCell::new(Vec::new());
+        let inbound = |whose: Whose<'_>| {
+            asked.borrow_mut().push(format!("{whose:?}"));
+            Vec::new()
+        };
+        let own = |cgroup: &(CgroupId, PathBuf)| format!("{:?}", Whose::Workload(cgroup.0));
+        let mut kernel = load(pin_dir);
+        kernel.attach(std::slice::from_ref(&curl), &|_| Vec::new()).unwrap();
+        let mut both = layout(curl.0);
+        ip("link add older index 80 type veth peer name far");
+        assert!(kernel.place(&both, &inbound).unwrap().is_empty());
+        ip("link add later index 90 type veth peer name away");
+        for (index, name) in [(80, "older"), (90, "later")] {
+            let placed = Placed { name: name.to_owned(), workload: Some(job.0), ambient: false };
+            both.interfaces.insert(index, placed);
+            assert!(kernel.place(&both, &inbound).unwrap().is_empty());
+        }
+        assert_eq!(asked.take(), [own(&curl), own(&job)], "the last one is new");
+        // From now on it is as old as any: somebody may have connected while nobody looked.
+        take_off(&kernel, 90);
+        assert!(kernel.place(&both, &inbound).unwrap().is_empty());
+        assert_eq!(asked.take(), [own(&job)]);
+    });
+}
+
 #[test]
 fn an_interface_that_cannot_be_looked_at_hides_nothing_of_another() {
     on_stage(|pin_dir, [curl, _]| {
