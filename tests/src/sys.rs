@@ -4,7 +4,9 @@ mod area;
 mod calls;
 mod classifier;
 pub(crate) mod ethtool;
+mod flip;
 pub(crate) mod packet;
+mod splice;
 pub mod testrun;
 mod tun;
 pub(crate) mod xdp;
@@ -12,6 +14,8 @@ pub(crate) mod xdp;
 pub(crate) use calls::{By, disconnect, sendmmsg, uring_connect, uring_send, uring_send_zc};
 pub use classifier::Classifier;
 pub(crate) use classifier::{bystander, redirect_peer, wall};
+pub(crate) use flip::Flip;
+pub(crate) use splice::splice_flip;
 use tun::request;
 pub(crate) use tun::{passed, tun, tun_of_guest};
 

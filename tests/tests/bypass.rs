@@ -16,6 +16,8 @@ mod crafted;
 mod events;
 #[path = "bypass/exhaust.rs"]
 mod exhaust;
+#[path = "bypass/flipped.rs"]
+mod flipped;
 #[path = "bypass/flows.rs"]
 mod flows;
 #[path = "bypass/foreign.rs"]

@@ -1,15 +1,17 @@
 //! Ways to get bytes to somebody, each as sly as we know: `try NAME MARKER ADDR:PORT KEY=VALUE ...`.
 //!
 //! Each puts the marker's bytes into what it sends, and the answer says what was sent, or which call failed. Sockets do it in
-//! [`stream`], [`datagram`] and [`raw`]; with other processes, namespaces and devices in [`detour`]. The others only build
-//! packets or frames, which leave by [`way`]: from `eth0` to the gateway, with the pod's own address as the source. What every
-//! one of these understands: `source=ADDR:PORT`, `mac=MAC` (of the next hop), `by=packet|dgram|ring|bypass|xdp|hdrincl`.
+//! [`stream`], [`datagram`] and [`raw`]; with other processes, namespaces and devices in [`detour`]; with bytes that change on
+//! their way in [`flipped`]. The others only build packets or frames, which leave by [`way`]: from `eth0` to the gateway, with the
+//! pod's own address as the source. What every one of these understands: `source=ADDR:PORT`, `mac=MAC` (of the next hop),
+//! `by=packet|dgram|ring|bypass|xdp|hdrincl`.
 
 mod checksum;
 mod datagram;
 mod detour;
 mod embedded;
 mod extension;
+mod flipped;
 mod forged;
 mod fragment;
 mod icmp;
@@ -54,7 +56,7 @@ const PACKETS: [Build; 8] = [
 /// Those that build whole frames.
 const FRAMES: [Build; 2] = [link::frames, malformed::frames];
 /// Those that do.
-const ACTS: [Act; 5] = [stream::act, datagram::act, raw::act, detour::act, checksum::act];
+const ACTS: [Act; 6] = [stream::act, datagram::act, raw::act, detour::act, checksum::act, flipped::act];
 
 /// What a technique builds, for a socket that somebody has.
 pub(super) struct Crafted {

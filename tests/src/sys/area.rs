@@ -23,6 +23,11 @@ impl Area {
         Self::map(-1, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, length, 0)
     }
 
+    /// Memory whose pages stay the same ones, whoever else refers to them.
+    pub(super) fn shared(length: usize) -> io::Result<Self> {
+        Self::map(-1, libc::MAP_SHARED | libc::MAP_ANONYMOUS, length, 0)
+    }
+
     fn map(file: i32, flags: i32, length: usize, offset: i64) -> io::Result<Self> {
         let access = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: the kernel chooses the place, so nothing that was there before is replaced.
@@ -36,6 +41,12 @@ impl Area {
     /// Where it begins.
     pub(super) fn address(&self) -> u64 {
         self.start as u64
+    }
+
+    /// A part of it, for the kernel to read or to refer to while it lives.
+    pub(super) fn part(&self, at: usize, length: usize) -> io::Result<libc::iovec> {
+        self.check(at, length, 1)?;
+        Ok(libc::iovec { iov_base: self.start.wrapping_add(at).cast(), iov_len: length })
     }
 
     /// Puts bytes at an offset.
@@ -56,7 +67,8 @@ impl Area {
         self.word(at).map(|shared| shared.load(Ordering::SeqCst))
     }
 
-    fn word(&self, at: usize) -> io::Result<&AtomicU32> {
+    /// A word that somebody else may write at any time.
+    pub(super) fn word(&self, at: usize) -> io::Result<&AtomicU32> {
         self.check(at, 4, 4)?;
         // SAFETY: checked to be within the memory and aligned; it is only accessed atomically here.
         Ok(unsafe { AtomicU32::from_ptr(self.start.add(at).cast()) })

@@ -6,6 +6,9 @@ use std::ptr;
 
 use socket2::{SockAddr, SockAddrStorage, Socket};
 
+use super::area::Area;
+use super::flip::Flip;
+
 /// A VLAN tag as it is on the wire, and the bytes of both MAC addresses before it.
 const TAG_AT: usize = 12;
 /// Where the frame begins in a slot of a ring of the second version: after its header.
@@ -106,17 +109,7 @@ fn tag(message: &libc::msghdr) -> Option<[u8; 4]> {
 
 /// Sends a frame by `PACKET_TX_RING`. The socket is bound to its interface.
 pub(crate) fn ring_send(socket: &Socket, frame: &[u8]) -> io::Result<usize> {
-    use std::os::fd::AsFd as _;
-    let request: [u32; 4] = [4096, 1, 4096, 1];
-    let request: Vec<u8> = request.iter().flat_map(|word| word.to_ne_bytes()).collect();
-    set_option(socket.as_fd(), libc::SOL_PACKET, libc::PACKET_VERSION, &TPACKET_V2.to_ne_bytes())?;
-    set_option(socket.as_fd(), libc::SOL_PACKET, libc::PACKET_TX_RING, &request)?;
-    if frame.len() > RING_SIZE - RING_DATA {
-        return Err(io::Error::other("the frame is too long for a ring"));
-    }
-    let area = super::area::Area::of_file(socket.as_fd(), RING_SIZE, 0)?;
-    area.write(RING_DATA, frame)?;
-    area.store(4, u32::try_from(frame.len()).map_err(io::Error::other)?)?;
+    let area = ring(socket, frame)?;
     area.store(0, SEND_REQUEST)?;
     // SAFETY: without a buffer the kernel reads what is in the ring.
     let sent = unsafe { libc::send(socket.as_raw_fd(), ptr::null(), 0, 0) };
@@ -127,4 +120,35 @@ pub(crate) fn ring_send(socket: &Socket, frame: &[u8]) -> io::Result<usize> {
         0 => usize::try_from(sent).map_err(io::Error::other),
         status => Err(io::Error::other(format!("the ring's slot has the status {status}"))),
     }
+}
+
+/// Sends a packet by `PACKET_TX_RING` while a word of it is flipped there; how many of them the interface took. The socket is one
+/// whose frames the kernel begins: so the packet begins at a multiple of four.
+pub(crate) fn ring_flip(socket: &Socket, to: &SockAddr, packet: &[u8], flip: Flip) -> io::Result<usize> {
+    let area = ring(socket, packet)?;
+    flip.around(area.word(RING_DATA + flip.at)?, || {
+        area.store(0, SEND_REQUEST)?;
+        match socket.send_to(&[], to) {
+            Ok(_) => Ok(true),
+            // Dropped on its way into the interface, by a program there.
+            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => Ok(false),
+            Err(error) => Err(error),
+        }
+    })
+}
+
+/// Makes a ring of one slot, with this in it.
+fn ring(socket: &Socket, bytes: &[u8]) -> io::Result<Area> {
+    use std::os::fd::AsFd as _;
+    let request: [u32; 4] = [4096, 1, 4096, 1];
+    let request: Vec<u8> = request.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    set_option(socket.as_fd(), libc::SOL_PACKET, libc::PACKET_VERSION, &TPACKET_V2.to_ne_bytes())?;
+    set_option(socket.as_fd(), libc::SOL_PACKET, libc::PACKET_TX_RING, &request)?;
+    if bytes.len() > RING_SIZE - RING_DATA {
+        return Err(io::Error::other("the frame is too long for a ring"));
+    }
+    let area = Area::of_file(socket.as_fd(), RING_SIZE, 0)?;
+    area.write(RING_DATA, bytes)?;
+    area.store(4, u32::try_from(bytes.len()).map_err(io::Error::other)?)?;
+    Ok(area)
 }

@@ -9,7 +9,7 @@ use crate::moved::{LOOK, shell_in};
 use crate::selfmade::Hidden;
 use crate::stage::Control::{Like, Same};
 use crate::stage::{Case, Stage};
-use crate::targets::begins;
+use crate::targets::{Targets, begins};
 
 const UDP: crate::stage::Control = Like("UDP", &["udp {4}", "udp {6}"]);
 const TCP: crate::stage::Control = Like("TCP", &["tcp {4}", "tcp {6}"]);
@@ -296,7 +296,7 @@ fn unspecified_addresses_are_ones_own() -> Result<()> {
         assert_eq!(stage.said("curl", "on client peer")?, format!("{own}:7000"));
         let sent = stage.sent.as_ref().context("a pod has an interface")?;
         ensure!(sent.saw(&marker)?.is_empty(), "{any}: it leaves the pod");
-        stage.is_nowhere(&marker, &[])?;
+        stage.is_nowhere(&marker, &Targets::default())?;
         ensure!(!sent.all()?.iter().any(|frame| begins(frame)), "{any}: a connection leaves the pod");
     }
     Ok(())

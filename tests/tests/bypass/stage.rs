@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use enforcer_tests::capture::Capture;
 use enforcer_tests::marker::Marker;
 use enforcer_tests::node::{Builder, Node, decisions};
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::events::{Denial, Events};
 use crate::table::{self, Row};
-use crate::targets::{self, Targets};
+use crate::targets::{self, Targets, is_udp_to};
 
 /// An address of each family, registered for TCP and UDP; one for another port only; and a VIP.
 pub(crate) const REGISTRY: &str = r#"
@@ -63,6 +63,9 @@ spec:
 /// What `{ok4}` and `{ok6}` stand for.
 pub(crate) const REGISTERED: (&str, &str) = ("192.0.2.10:9000", "[2001:db8::10]:9000");
 
+/// As many frames as somebody reads.
+const SHOWN: usize = 8;
+
 /// What shows that a technique is stopped, not broken.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Control {
@@ -77,6 +80,8 @@ pub(crate) enum Control {
 /// In a command `{4}` and `{6}` stand for a fresh address that is not registered, with a port; `{ok4}` and `{ok6}` for those that
 /// are.
 pub(crate) type Case = (&'static str, &'static str, &'static str, Control, &'static [&'static str]);
+
+type Frames = Vec<Vec<u8>>;
 
 /// The node.
 pub(crate) struct Stage {
@@ -215,8 +220,12 @@ impl Stage {
         let marker = Marker::fresh();
         let answer = act(self, &marker)?;
         let denial = self.events.first_of(self.who, |to| targets.meet(to))?;
-        self.is_nowhere(&marker, targets.nowhere()).with_context(|| format!("the probe said {answer}"))?;
+        self.is_nowhere(&marker, targets).with_context(|| format!("the probe said {answer}"))?;
         let denial = denial.with_context(|| format!("nobody denied it: the probe said {answer}"))?;
+        if let Some(other) = targets.flipped_to() {
+            let seen = self.seen(|frame| marker.is_in(frame) && is_udp_to(frame, other))?;
+            ensure!(seen.is_some(), "it was never one to {other}: the probe said {answer}");
+        }
         if let ("interface", Some(sent)) = (&*denial.hook, &self.sent) {
             let own = |frame: &Vec<u8>| marker.is_in(frame) || targets.are_in(frame);
             ensure!(sent.all()?.iter().any(own), "it did not leave the pod: the probe said {answer}");
@@ -224,18 +233,26 @@ impl Stage {
         Ok(denial)
     }
 
-    /// Fails when anything with the marker, or to these addresses, is anywhere beyond the pod.
-    pub(crate) fn is_nowhere(&self, marker: &Marker, strangers: &[IpAddr]) -> Result<()> {
-        let inside = self.inside.iter().map(|(place, capture)| (*place, capture));
-        for (place, capture) in inside.chain([("outside", &self.outside)]) {
-            let mut seen = capture.saw(marker)?;
-            for to in strangers {
-                seen.extend(capture.saw_to(*to)?);
-            }
-            let shown: Vec<String> = seen.iter().map(|frame| hex(frame)).collect();
-            ensure!(seen.is_empty(), "PASSES: seen {place}: {}", shown.join(" "));
+    /// Fails when anything with the marker, or to addresses where nobody else sends, is anywhere beyond the pod.
+    pub(crate) fn is_nowhere(&self, marker: &Marker, targets: &Targets) -> Result<()> {
+        if let Some((place, frames)) = self.seen(|frame| targets.forbid(frame, marker))? {
+            let shown: Vec<String> = frames.iter().take(SHOWN).map(|frame| hex(frame)).collect();
+            bail!("PASSES: seen {place}: {} times: {}", frames.len(), shown.join(" "));
         }
         Ok(())
+    }
+
+    /// The first place beyond the pod that has such frames, and which.
+    fn seen(&self, is: impl Fn(&[u8]) -> bool) -> Result<Option<(&'static str, Frames)>> {
+        let inside = self.inside.iter().map(|(place, capture)| (*place, capture));
+        for (place, capture) in inside.chain([("outside", &self.outside)]) {
+            let mut frames = capture.all()?;
+            frames.retain(|frame| is(frame));
+            if !frames.is_empty() {
+                return Ok(Some((place, frames)));
+            }
+        }
+        Ok(None)
     }
 
     /// Tries what must arrive.

@@ -4,29 +4,32 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use enforcer_tests::capture::destination;
 use enforcer_tests::frame::{Tcp, protocol};
+use enforcer_tests::marker::Marker;
 use enforcer_tests::pod::NODE;
 
 use crate::stage::registered;
 
 /// Addresses of a try.
-#[derive(Clone, Debug)]
+#[derive(Clone, Default, Debug)]
 pub(crate) struct Targets {
     /// Those that a denial may name.
     all: Vec<IpAddr>,
     /// Those of them that nobody else talks to: nothing to them may be seen anywhere.
     nowhere: Vec<IpAddr>,
+    /// Where what is sent may go as well: it is a packet to there half of the time.
+    flipped_to: Option<SocketAddr>,
 }
 
 impl Targets {
     /// Addresses that nobody has talked to.
     pub(crate) fn strangers(v4: SocketAddr, v6: SocketAddr) -> Self {
         let both = vec![v4.ip(), v6.ip()];
-        Self { all: both.clone(), nowhere: both }
+        Self { all: both.clone(), nowhere: both, flipped_to: None }
     }
 
     /// An address that others may be talking to.
     pub(crate) fn known(to: IpAddr) -> Self {
-        Self { all: vec![to], nowhere: Vec::new() }
+        Self { all: vec![to], ..Self::default() }
     }
 
     /// The strangers, and what a command names itself: by an address, a placeholder, or the next hop of a route.
@@ -35,6 +38,9 @@ impl Targets {
         let (ok4, ok6) = registered();
         if command.contains("{ok") {
             targets.all.extend([ok4.ip(), ok6.ip()]);
+        }
+        if command.starts_with("flip-") {
+            targets.flipped_to = Some(if command.contains("{ok6}") { ok6 } else { ok4 });
         }
         if ["lsrr", "ssrr", "segment", "routing"].iter().any(|route| command.contains(route)) {
             targets.all.extend([IpAddr::from(NODE.0), IpAddr::from(NODE.1)]);
@@ -49,9 +55,16 @@ impl Targets {
         targets
     }
 
-    /// Those to which nothing may be seen anywhere.
-    pub(crate) fn nowhere(&self) -> &[IpAddr] {
-        &self.nowhere
+    /// What the packet is as well, when it is flipped.
+    pub(crate) fn flipped_to(&self) -> Option<SocketAddr> {
+        self.flipped_to
+    }
+
+    /// Whether a frame may be nowhere beyond the pod: it has the marker, or is a packet to where nobody else sends.
+    pub(crate) fn forbid(&self, frame: &[u8], marker: &Marker) -> bool {
+        let to = destination(frame);
+        let flipped = self.flipped_to.is_some_and(|to| is_udp_to(frame, to));
+        (marker.is_in(frame) && !flipped) || to.is_some_and(|to| self.nowhere.contains(&to))
     }
 
     /// Whether a denial of a packet to `to` is about them. What cannot be read goes to nobody.
@@ -84,6 +97,14 @@ fn is_only_ours(addr: IpAddr) -> bool {
                 && addr.segments()[..3] != [0x2001, 0xdb8, 0]
         }
     }
+}
+
+/// Whether a frame is a UDP packet to there, with nothing in front of UDP but an IP header.
+pub(crate) fn is_udp_to(frame: &[u8], to: SocketAddr) -> bool {
+    let (kind, port) = if to.is_ipv4() { (14 + 9, 14 + 20 + 2) } else { (14 + 6, 14 + 40 + 2) };
+    destination(frame) == Some(to.ip())
+        && frame.get(kind) == Some(&protocol::UDP)
+        && frame.get(port..port + 2) == Some(&to.port().to_be_bytes()[..])
 }
 
 /// The same address, or one of IPv6 that has those four bytes in it.

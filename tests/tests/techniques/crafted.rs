@@ -20,6 +20,8 @@ fn every_way_out() -> Result<()> {
         ("packet-dgram [2001:db8:7::7]:9000", Outside(UDP)),
         ("packet-ring 203.0.113.7:9000", Outside(UDP)),
         ("packet-ring [2001:db8:7::7]:9000", Outside(UDP)),
+        ("flip-tx-ring 203.0.113.7:9000 allowed=192.0.2.10:9000", Outside(UDP)),
+        ("flip-tx-ring [2001:db8:7::10]:9000 allowed=[2001:db8::10]:9000", Outside(UDP)),
         ("packet-bypass 203.0.113.7:9000", Outside(UDP)),
         ("packet-bypass [2001:db8:7::7]:9000", Outside(UDP)),
         ("xdp 203.0.113.7:9000", Outside(UDP)),

@@ -145,6 +145,8 @@ fn with_the_help_of_others() -> Result<()> {
         ("new-netns [2001:db8:7::7]:9000", Outside(UDP)),
         ("new-netns 203.0.113.7:9000 way=packet", Outside(UDP)),
         ("new-netns [2001:db8:7::7]:9000 way=raw", Outside(UDP)),
+        ("flip-spliced 203.0.113.7:9000 allowed=192.0.2.10:9000", Outside(UDP)),
+        ("flip-spliced [2001:db8:7::10]:9000 allowed=[2001:db8::10]:9000", Outside(UDP)),
     ])
 }
 
