@@ -14,9 +14,6 @@ use crate::maps::{flows, places};
 use crate::read::{self, Read};
 use crate::{ctx, judge, maps};
 
-/// The number of the loopback interface in every network namespace (`LOOPBACK_IFINDEX`).
-const LOOPBACK: u32 = 1;
-
 /// Remembers what the packet says of its flow.
 #[inline(always)]
 pub fn record(skb: Skb, hook: Hook) {
@@ -62,12 +59,12 @@ pub fn record(skb: Skb, hook: Hook) {
 /// agent knows to lead outside.
 #[inline(always)]
 fn is_from_elsewhere(skb: Skb, who: Identity, packet: &Packet) -> bool {
-    let (network, is_loopback) = (skb.network_inode(), skb.interface() == LOOPBACK);
+    let network = skb.network_inode();
     if network == ctx::node_network() {
-        return !is_loopback || packet.source.is_local() || places::is_of_node(packet.source);
+        return !skb.is_by_loopback() || packet.source.is_local() || places::is_of_node(packet.source);
     }
     if ctx::ignores_interfaces() {
-        return !is_loopback;
+        return !skb.is_by_loopback();
     }
     matches!(places::of_exit(network, skb.interface()), Ok(Some(place)) if place.cgroup == who.cgroup)
 }
@@ -102,7 +99,7 @@ fn segment(who: Identity, packet: &Packet, heard: Heard) {
 #[inline(always)]
 fn unseen(skb: Skb, who: Identity, packet: &Packet) {
     let interface = skb.interface();
-    if packet.protocol != Protocol::TCP || !packet.tcp_flags().begins() || interface == LOOPBACK {
+    if packet.protocol != Protocol::TCP || !packet.tcp_flags().begins() || skb.is_by_loopback() {
         return;
     }
     let workload = who.cgroup;

@@ -24,6 +24,9 @@ const AF_INET: u32 = 2;
 /// `ETH_P_IPV6`, as `__sk_buff.protocol` has it.
 const ETH_P_IPV6: u32 = 0x86dd_u16.to_be() as u32;
 
+/// The number of the loopback interface in every network namespace (`LOOPBACK_IFINDEX`).
+const LOOPBACK: u32 = 1;
+
 /// `CHECKSUM_PARTIAL`, and the bits of `ip_summed`.
 const CHECKSUM_PARTIAL: u8 = 3;
 
@@ -153,7 +156,13 @@ impl Skb {
         peek::<u32>(network, offset(&KERNEL.net_inum)).unwrap_or(0)
     }
 
-    /// Whether that is the node's own.
+    /// Whether it stays in its network namespace.
+    #[inline(always)]
+    pub fn is_by_loopback(self) -> bool {
+        self.interface() == LOOPBACK
+    }
+
+    /// Whether its network namespace is the node's own.
     #[inline(always)]
     pub fn is_in_nodes_network(self) -> bool {
         self.network_inode() == node_network()

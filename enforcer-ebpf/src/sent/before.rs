@@ -44,21 +44,21 @@ pub fn look(met: &Met, packet: &Packet, facts: &mut Facts) -> Ruling {
     Ruling::ASK
 }
 
-/// To the workload's own addresses, or others of this host. A socket may be bound to any address (`IPV6_FREEBIND`), and who answers on
-/// this host would answer to there: the kernel itself, quoting what it was sent. Mesh proxies hand on what came to them, from whom it came.
+/// What does not leave this network namespace, or goes to the workload itself. A socket may be bound to any address (`IPV6_FREEBIND`), and
+/// who answers here would answer to there: the kernel itself, quoting what it was sent. Mesh proxies hand on what came to them as from
+/// whom it came.
 #[inline(never)] // a stack of its own
 fn stays_here(met: &Met, packet: &Packet) -> Ruling {
-    let (who, to, from) = (met.who, packet.destination, packet.source);
+    let who = met.who;
     let is_own = |addr| !who.is_unknown() && places::is_own(who.cgroup, addr) == Ok(true);
-    let is_here = |addr: Addr| addr.is_local() || met.skb.is_in_nodes_network() && places::is_of_node(addr);
-    let to_own = is_own(to);
-    if !to_own && !is_here(to) {
-        return Ruling::ASK;
-    }
-    if who.workload().role() != Role::MeshProxy && !is_here(from) && !is_own(from) {
+    let is_here = |addr: Addr| {
+        addr.is_local() || is_own(addr) || met.skb.is_in_nodes_network() && places::is_of_node(addr)
+    };
+    let is_proxy = who.workload().role() == Role::MeshProxy;
+    if met.skb.is_by_loopback() && !is_proxy && !is_here(packet.source) {
         return Ruling::deny(Reason::SpoofedSource);
     }
-    if to_own { Ruling::allow(Reason::Loopback) } else { Ruling::ASK }
+    if is_own(packet.destination) { Ruling::allow(Reason::Loopback) } else { Ruling::ASK }
 }
 
 /// Only of oneself.

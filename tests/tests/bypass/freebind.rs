@@ -53,7 +53,7 @@ fn what_a_workload_sends_itself_as_another_is_no_reason_to_answer() -> Result<()
             stage.ask("plain", &format!("on stranger send-to {to} {marker}"))
         };
         met.push(stage.stopped_at(&Targets::known(here), call).with_context(|| format!("to {to}"))?);
-        stage.is_nowhere(&Marker::fresh(), &[remote.ip()])?;
+        stage.is_nowhere(&Marker::fresh(), &Targets::strangers(v4, remote))?;
     }
     stage.begin()?;
     let call =
