@@ -248,12 +248,29 @@ impl Maker<'_> {
         self.offer(place, self.port.number, RuleAction::Translate, &backends);
     }
 
-    /// The endpoints themselves, at their own ports.
-    fn endpoints(&mut self, only_ready: bool) {
+    /// The endpoints themselves, at their own ports, ready or not. Readiness (`EndpointConditions` of discovery.k8s.io/v1) tells
+    /// who sends *new* requests where, by name or by ClusterIP; kube-proxy and the pod network carry on what a pod has that is
+    /// not ready, or terminates, for as long as an EndpointSlice lists it.
+    fn endpoints(&mut self) {
         let service = Arc::clone(self.service);
-        for endpoint in service.endpoints.iter().filter(|endpoint| endpoint.ready || !only_ready) {
+        for endpoint in service.endpoints.iter() {
             if let Some(ip) = endpoint_ip(endpoint) {
                 self.allow(Place::Exact(ip.into()), endpoint.port(self.port));
+            }
+        }
+    }
+
+    /// The endpoints of a headless Service, at their own ports and at the Service's. Which of them its name leads to is for the DNS
+    /// to say: the ready ones, or all (`publishNotReadyAddresses`).
+    fn headless(&mut self) {
+        let service = Arc::clone(self.service);
+        for endpoint in service.endpoints.iter() {
+            if let Some(ip) = endpoint_ip(endpoint) {
+                let target = endpoint.port(self.port);
+                self.allow(Place::Exact(ip.into()), target);
+                if target != self.port.number {
+                    self.allow(Place::Exact(ip.into()), self.port.number);
+                }
             }
         }
     }
@@ -262,15 +279,7 @@ impl Maker<'_> {
 fn kubernetes(maker: &mut Maker<'_>, settings: &Settings) {
     let service = Arc::clone(maker.service);
     if service.is_headless() {
-        for endpoint in service.endpoints.iter().filter(|endpoint| endpoint.ready) {
-            if let Some(ip) = endpoint_ip(endpoint) {
-                let target = endpoint.port(maker.port);
-                maker.allow(Place::Exact(ip.into()), target);
-                if target != maker.port.number {
-                    maker.allow(Place::Exact(ip.into()), maker.port.number);
-                }
-            }
-        }
+        maker.headless();
         return;
     }
     if service.resolution == Resolution::Alias {
@@ -280,7 +289,7 @@ fn kubernetes(maker: &mut Maker<'_>, settings: &Settings) {
         maker.allow(Place::Exact(ip.into()), maker.port.number);
     }
     if settings.direct_endpoints != DirectEndpoints::None {
-        maker.endpoints(false);
+        maker.endpoints();
     }
 }
 
@@ -290,7 +299,7 @@ fn external(maker: &mut Maker<'_>, settings: &Settings) {
         None => without_address(maker, settings),
     }
     if settings.direct_endpoints == DirectEndpoints::All {
-        maker.endpoints(false);
+        maker.endpoints();
     }
 }
 

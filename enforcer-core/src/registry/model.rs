@@ -163,7 +163,7 @@ pub struct Endpoint {
     pub ports: BTreeMap<Arc<str>, u16>,
     /// Relative weight, at least 1.
     pub weight: u32,
-    /// Whether new flows may go there.
+    /// Whether the service's name or VIP leads there. What is not ready may still be dialled itself.
     pub ready: bool,
 }
 

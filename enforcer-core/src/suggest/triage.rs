@@ -203,8 +203,7 @@ fn of_cluster(seen: &Seen<'_>, index: &Index) -> Option<(Topic, String)> {
     });
     let what = if is_served {
         format!(
-            "an endpoint of {object}, which may not be dialled past the Service (it is not ready, or --direct-endpoints is \
-             none): dial {}",
+            "an endpoint of {object}, which may not be dialled past the Service (--direct-endpoints is none): dial {}",
             service.host()
         )
     } else {

@@ -100,8 +100,9 @@ fn kubernetes(service: &Service, port: &ServicePort, settings: &Settings) -> Vec
         lines.push((Place::exact(ip), port.number, Action::Allow));
     }
     let headless = service.address == ServiceAddress::Unspecified && service.resolution == Resolution::None;
+    // Readiness is for those who look names up or dial the ClusterIP.
     if headless {
-        for (ip, target) in ip_endpoints(service, port, true) {
+        for (ip, target) in ip_endpoints(service, port, false) {
             lines.push((Place::exact(ip), target, Action::Allow));
             lines.push((Place::exact(ip), port.number, Action::Allow));
         }

@@ -28,7 +28,7 @@ pub(super) fn add(service: &Arc<Service>, settings: &Settings, audience: &Audien
     }
     for port in &service.ports {
         let mut maker = Maker { service, port, audience, offers, purpose: Purpose::MeshProxies };
-        maker.endpoints(false);
+        maker.endpoints();
         for addr in endpoints(service) {
             maker.allow_tcp(Place::Exact(addr), HBONE);
         }
@@ -42,7 +42,7 @@ pub(super) fn add(service: &Arc<Service>, settings: &Settings, audience: &Audien
             for ip in cluster_ips(service, &settings.cluster_id) {
                 maker.allow(Place::Exact(ip.into()), port.number);
             }
-            maker.endpoints(false);
+            maker.endpoints();
         }
     }
     for number in tunnels(service) {

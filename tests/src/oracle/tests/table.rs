@@ -118,7 +118,7 @@ fn kubernetes_services_answer_at_their_vips() {
 }
 
 #[test]
-fn headless_services_answer_at_ready_endpoints_on_both_ports() {
+fn headless_services_answer_at_all_endpoints_on_both_ports() {
     let registry = registry([kubernetes("db", "", Resolution::None)
         .port(5432, AppProtocol::Tcp)
         .endpoint_at(ip_endpoint("10.1.0.1"), &[("p5432", 15432)], true)
@@ -126,7 +126,8 @@ fn headless_services_answer_at_ready_endpoints_on_both_ports() {
     let table = [
         ("10.1.0.1:5432", "allow registered by shop/db"),
         ("10.1.0.1:15432", "allow registered by shop/db"),
-        ("10.1.0.2:5432", "deny not_registered"),
+        ("10.1.0.2:5432", "allow registered by shop/db"),
+        ("10.1.0.2:15432", "deny not_registered"),
         ("10.1.0.3:5432", "deny not_registered"),
     ];
     for direct_endpoints in [DirectEndpoints::None, DirectEndpoints::All] {

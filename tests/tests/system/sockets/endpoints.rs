@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use enforcer_tests::node::Node;
+use enforcer_tests::marker::Marker;
+use enforcer_tests::node::{Node, OUTSIDE};
 
 /// A ServiceEntry with the VIP 203.0.113.0/28.
 fn entry(rest: &str) -> String {
@@ -117,35 +118,52 @@ fn when_all_endpoints_are_gone_everything_is_denied() -> Result<()> {
     Ok(())
 }
 
-/// The pods of a Kubernetes Service are dialled themselves: here, as a headless one's are.
+/// The pods of a headless Service are dialled themselves. A readiness probe that fails, or a graceful end, takes a pod out of the
+/// answers of the DNS; what it is in the middle of goes on until no EndpointSlice lists it any more.
 #[test]
-fn an_endpoint_that_is_not_ready_is_left_out() -> Result<()> {
+fn a_headless_endpoint_counts_for_as_long_as_it_is_listed() -> Result<()> {
     let slice = |second: &str| {
         format!(
             r"
 apiVersion: v1
 kind: Service
 metadata: {{name: clock, namespace: web}}
-spec: {{clusterIP: None, ports: [{{name: dns, port: 53, protocol: UDP}}]}}
+spec: {{clusterIP: None, ports: [{{name: dns, port: 53, protocol: UDP}}, {{name: db, port: 5432}}]}}
 ---
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
 metadata: {{name: clock-1, namespace: web, labels: {{kubernetes.io/service-name: clock}}}}
 addressType: IPv4
-endpoints: [{{addresses: [198.51.100.1]}}, {{addresses: [198.51.100.2], conditions: {{{second}}}}}]
-ports: [{{name: dns, port: 9000, protocol: UDP}}]
+endpoints: [{{addresses: [198.51.100.1]}}{second}]
+ports: [{{name: dns, port: 9000, protocol: UDP}}, {{name: db, port: 7000}}]
 "
         )
     };
-    let node = Node::new().registry(&slice("ready: true")).workload("web", "curl").start()?;
-    let both =
-        |second| [("udp 198.51.100.1:9000", "reached 198.51.100.1:9000"), ("udp 198.51.100.2:9000", second)];
-    node.expect("curl", &both("reached 198.51.100.2:9000"));
-    for gone in ["ready: false", "ready: true, terminating: true"] {
-        node.write("registry.yaml", &slice(gone))?;
-        node.expect_soon("curl", &both("EPERM"));
-        node.write("registry.yaml", &slice("ready: true"))?;
-        node.expect_soon("curl", &both("reached 198.51.100.2:9000"));
+    let listed =
+        |conditions: &str| slice(&format!(", {{addresses: [198.51.100.2], conditions: {{{conditions}}}}}"));
+    let node = Node::new().registry(&listed("ready: true")).workload("web", "curl").start()?;
+    let said = |who: &str, command: &str| -> Result<String> {
+        Ok(node.probe(who)?.ask(command)?["said"].as_str().unwrap_or_default().to_owned())
+    };
+    node.expect(OUTSIDE, &[("keep server listen 7000", "made")]);
+    node.expect("curl", &[("keep a tcp4", "made"), ("on a connect 198.51.100.2:7000", "connected")]);
+    assert!(said(OUTSIDE, "on server accept a")?.starts_with("accepted"));
+    for (revision, conditions) in
+        [(2, "ready: false"), (3, "ready: false, serving: true, terminating: true"), (4, "ready: true")]
+    {
+        node.write("registry.yaml", &listed(conditions))?;
+        node.status_soon(|status| (status["sources"][0]["revision"] == revision).then_some(()))?;
+        for (from, to) in [("curl", OUTSIDE), (OUTSIDE, "curl")] {
+            let marker = Marker::fresh();
+            node.probe(from)?.ask(&format!("on a send {marker}"))?;
+            assert_eq!(said(to, "on a receive")?, marker.to_string(), "from {from}, {conditions}");
+        }
+        node.expect("curl", &[("udp 198.51.100.2:9000", "reached 198.51.100.2:9000")]);
     }
+    node.write("registry.yaml", &slice(""))?;
+    node.expect_soon("curl", &[("udp 198.51.100.2:9000", "EPERM"), ("tcp 198.51.100.2:7000", "EPERM")]);
+    node.expect("curl", &[("udp 198.51.100.1:9000", "reached 198.51.100.1:9000")]);
+    node.probe("curl")?.ask(&format!("on a send {}", Marker::fresh()))?;
+    assert_eq!(said(OUTSIDE, "on a receive")?, "silence");
     Ok(())
 }
