@@ -8,6 +8,8 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -15,6 +17,9 @@ use nix::sys::socket::{
     SockaddrStorage, bind, connect, getsockopt, listen, recvmsg, sendmsg, setsockopt, socket, sockopt,
 };
 use nix::{getsockopt_impl, sockopt_impl};
+
+/// How long a connection may take to be possible.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A socket that was made in the cgroup, in the calling thread's network namespace: a process that is there makes it and
 /// hands it over.
@@ -84,8 +89,12 @@ pub(super) fn client_of(cgroup: &Path, address: SocketAddr) -> TcpStream {
 
 /// A connection from an address and port of choice, at which others may listen.
 pub(super) fn client_from(cgroup: &Path, from: SocketAddr, to: SocketAddr) -> TcpStream {
-    let made = bound(cgroup, from);
-    connect(made.as_raw_fd(), &SockaddrStorage::from(to)).unwrap();
+    let (made, begun) = (bound(cgroup, from), Instant::now());
+    // The kernel takes packets to a new address of its own a little after `ip` has ended.
+    while let Err(error) = connect(made.as_raw_fd(), &SockaddrStorage::from(to)) {
+        assert!(error == Errno::ENETUNREACH && begun.elapsed() < PATIENCE, "{from} to {to}: {error}");
+        sleep(Duration::from_millis(10));
+    }
     made.into()
 }
 
