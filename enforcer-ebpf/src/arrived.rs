@@ -54,19 +54,25 @@ pub fn record(skb: Skb, hook: Hook) {
     }
 }
 
-/// Whether it comes from whom it says, as far as a socket can tell. In the node's own network namespace workloads make no interfaces, but
-/// by loopback anybody may send from any address (`IPV6_FREEBIND`). In their own they can make interfaces, and only those count that the
-/// agent knows to lead outside.
+/// Whether it comes from whom it says, as far as a socket can tell. In the node's own network namespace workloads make no interfaces. In
+/// their own they can, and only those count that the agent knows to lead outside.
 #[inline(always)]
 fn is_from_elsewhere(skb: Skb, who: Identity, packet: &Packet) -> bool {
     let network = skb.network_inode();
     if network == ctx::node_network() {
-        return !skb.is_by_loopback() || packet.source.is_local() || places::is_of_node(packet.source);
+        return !is_self_told(skb, packet) || packet.source.is_local() || places::is_of_node(packet.source);
     }
     if ctx::ignores_interfaces() {
-        return !skb.is_by_loopback();
+        return !is_self_told(skb, packet);
     }
     matches!(places::of_exit(network, skb.interface()), Ok(Some(place)) if place.cgroup == who.cgroup)
+}
+
+/// Whether anybody here can have said where it comes from: IPv6 sockets send from any address (`IPV6_FREEBIND`), and it has come to
+/// another one by loopback, or to a group that its sender is in as well.
+#[inline(always)]
+pub fn is_self_told(skb: Skb, packet: &Packet) -> bool {
+    packet.is_v6 && packet.source != packet.destination && (skb.is_by_loopback() || skb.is_looped_back())
 }
 
 /// Where a program hears of flows.

@@ -24,6 +24,9 @@ const AF_INET: u32 = 2;
 /// `ETH_P_IPV6`, as `__sk_buff.protocol` has it.
 const ETH_P_IPV6: u32 = 0x86dd_u16.to_be() as u32;
 
+/// `PACKET_LOOPBACK` of `linux/if_packet.h`.
+const PACKET_LOOPBACK: u32 = 5;
+
 /// The number of the loopback interface in every network namespace (`LOOPBACK_IFINDEX`).
 const LOOPBACK: u32 = 1;
 
@@ -156,10 +159,17 @@ impl Skb {
         peek::<u32>(network, offset(&KERNEL.net_inum)).unwrap_or(0)
     }
 
-    /// Whether it stays in its network namespace.
+    /// Whether it goes by the loopback interface.
     #[inline(always)]
     pub fn is_by_loopback(self) -> bool {
         self.interface() == LOOPBACK
+    }
+
+    /// Whether it was sent to a group here, and is heard here: then it has the interface that it leaves by.
+    #[inline(always)]
+    pub fn is_looped_back(self) -> bool {
+        // SAFETY: the context pointer; an aligned 4-byte field.
+        unsafe { read_volatile(addr_of!((*self.raw).pkt_type)) == PACKET_LOOPBACK }
     }
 
     /// Whether its network namespace is the node's own.

@@ -8,7 +8,7 @@ use enforcer_common::packet::{Arp, Packet, Part};
 use enforcer_common::reason::Reason;
 use enforcer_common::verdict::{Backend, Role, TableFault};
 
-use crate::arrived::heard_at;
+use crate::arrived::{heard_at, is_self_told};
 use crate::ctx;
 use crate::ctx::skb::{PacketSocket, Pulled, Skb};
 use crate::established::is_current;
@@ -44,18 +44,16 @@ pub fn look(met: &Met, packet: &Packet, facts: &mut Facts) -> Ruling {
     Ruling::ASK
 }
 
-/// What does not leave this network namespace, or goes to the workload itself. A socket may be bound to any address (`IPV6_FREEBIND`), and
-/// who answers here would answer to there: the kernel itself, quoting what it was sent. Mesh proxies hand on what came to them as from
-/// whom it came.
+/// To the workload itself, or to others in the node's network by loopback. An IPv6 socket may be bound to any address (`IPV6_FREEBIND`),
+/// and who answers here would answer to there: the kernel itself, quoting what it was sent. Mesh proxies hand on what came to them as
+/// from whom it came.
 #[inline(never)] // a stack of its own
 fn stays_here(met: &Met, packet: &Packet) -> Ruling {
-    let who = met.who;
+    let (who, from) = (met.who, packet.source);
     let is_own = |addr| !who.is_unknown() && places::is_own(who.cgroup, addr) == Ok(true);
-    let is_here = |addr: Addr| {
-        addr.is_local() || is_own(addr) || met.skb.is_in_nodes_network() && places::is_of_node(addr)
-    };
+    let is_here = || from.is_local() || is_own(from) || places::is_of_node(from);
     let is_proxy = who.workload().role() == Role::MeshProxy;
-    if met.skb.is_by_loopback() && !is_proxy && !is_here(packet.source) {
+    if is_self_told(met.skb, packet) && met.skb.is_in_nodes_network() && !is_proxy && !is_here() {
         return Ruling::deny(Reason::SpoofedSource);
     }
     if is_own(packet.destination) { Ruling::allow(Reason::Loopback) } else { Ruling::ASK }

@@ -79,12 +79,14 @@ impl PodNetwork {
         let (links, cookie, ours_there) =
             inside(namespace.as_fd(), || Ok((super::read()?, cookie::current()?, ours.id_here()?)))?;
         let numbers = Numbers { ours_there, theirs_here: namespace.id_here()? };
+        // Some devices that anybody can make with rights over his own namespace have no kind either (`pimreg`, `l2tpeth`).
+        let is_of_node = namespace.is_of_node();
         let interface = |link: Link| PodInterface {
             host: numbers.peer(&link, host),
             ends_here: is_veth(&link)
                 && link.peer_namespace.is_some()
                 && link.peer_namespace == numbers.ours_there,
-            is_given: link.kind.is_none()
+            is_given: is_of_node && link.kind.is_none()
                 || link.peer_namespace.is_some() && link.peer_namespace == numbers.ours_there,
             leaves: leaves(&link),
             peer_namespace: link.peer_namespace,
@@ -94,7 +96,7 @@ impl PodNetwork {
         };
         let links = links.into_iter().filter(|link| !link.is_loopback);
         let interfaces: Vec<PodInterface> = links.map(interface).collect();
-        let is_given = interfaces.iter().any(|interface| interface.is_given) || namespace.is_of_node();
+        let is_given = interfaces.iter().any(|interface| interface.is_given) || is_of_node;
         Ok(Self { inode: namespace.inode, cookie, interfaces, is_given, namespace })
     }
 }

@@ -111,15 +111,6 @@ fn forget_syns(stage: &Stage, listener: &str) -> Result<()> {
     said(stage, listener, &format!("keep server listen {TCP_PORT}"), "made")
 }
 
-/// What is judged at its sockets is not even heard by itself as `remote`.
-fn is_not_heard(stage: &Stage, speaker: &str, remote: IpAddr, own: IpAddr) -> Result<()> {
-    said(stage, speaker, &format!("keep asker bind {}", SocketAddr::new(remote, REMOTE_PORT)), "made")?;
-    let send = format!("on asker send-to {} {}", SocketAddr::new(own, UDP_PORT), Marker::fresh());
-    let answer = stage.ask(speaker, &send)?;
-    ensure!(answer["errno"] == "EPERM", "{send}: {answer}");
-    said(stage, speaker, "on asker close", "closed")
-}
-
 /// The same by frames, from behind a pair within.
 fn send_frames(stage: &Stage, speaker: &str, remote: IpAddr, listener: &str, own: IpAddr) -> Result<()> {
     let (from, question) = (SocketAddr::new(remote, REMOTE_PORT), Marker::fresh());
@@ -196,19 +187,14 @@ fn pods(stage: &Stage) -> Result<[IpAddr; 2]> {
 }
 
 /// All of it with the address on the pod's loopback interface.
-fn on_loopback(stage: &mut Stage, is_covered: bool) -> Result<Vec<Denial>> {
+fn on_loopback(stage: &mut Stage) -> Result<Vec<Denial>> {
     let mut met = Vec::new();
     serve(stage, "curl")?;
     for own in pods(stage)? {
         let remote = stage.strangers();
         let addr = if own.is_ipv4() { remote.0.ip() } else { remote.1.ip() };
         own_address(stage, "add", addr)?;
-        let is_connected = if is_covered {
-            speak(stage, "curl", addr, "curl", own)?
-        } else {
-            is_not_heard(stage, "curl", addr, own)?;
-            false
-        };
+        let is_connected = speak(stage, "curl", addr, "curl", own)?;
         own_address(stage, "del", addr)?;
         met.extend(all_stopped(stage, by_pod(is_connected), own, remote)?);
         all_arrive(stage, &BY_POD, own, "curl")?;
@@ -218,7 +204,7 @@ fn on_loopback(stage: &mut Stage, is_covered: bool) -> Result<Vec<Denial>> {
 
 #[test]
 fn a_pod_has_the_address_itself() -> Result<()> {
-    let met = on_loopback(&mut Stage::new()?, true)?;
+    let met = on_loopback(&mut Stage::new()?)?;
     table::publish("99 selfmade", &rows("A peer on its own lo", met))
 }
 
@@ -285,7 +271,7 @@ fn a_pod_that_is_not_covered_has_the_address_itself_or_within() -> Result<()> {
     sleep(LOOK);
     let told = stage.node.status()?["workloads"][0].clone();
     ensure!(told["covered"] == false, "the pod is covered still: {told:#}");
-    let mut met = on_loopback(&mut stage, false)?;
+    let mut met = on_loopback(&mut stage)?;
     probe_in(&stage, "within", pod.cgroup(), &far.network())?;
     for own in own {
         let addr = if own.is_ipv4() { remote.0.ip() } else { remote.1.ip() };
@@ -332,7 +318,7 @@ fn a_workload_without_an_interface_plays_its_peer_within() -> Result<()> {
         let (length, loopback) = if own.is_ipv4() { (32, "127.0.0.1") } else { (128, "::1") };
         let script = format!("ip route del {addr} dev v0; ip addr add {addr}/{length} dev lo");
         shell_in(stage.node.world(), &near.network(), &script)?;
-        is_not_heard(&stage, "near", addr, loopback.parse()?).context("by loopback")?;
+        speak(&stage, "near", addr, "near", loopback.parse()?).context("by loopback")?;
         met.extend(all_stopped(&mut stage, &BY_PLAIN, own, remote)?);
         all_arrive(&mut stage, &BY_PLAIN, own, "plain")?;
     }
