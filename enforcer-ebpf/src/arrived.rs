@@ -18,11 +18,7 @@ use crate::{ctx, judge, maps};
 #[inline(always)]
 pub fn record(skb: Skb, hook: Hook) {
     let mut packet = Packet::EMPTY;
-    let read = match hook {
-        Hook::Packet => read::at_socket(skb, &mut packet),
-        _ => read::at_interface(skb, &mut packet),
-    };
-    if !matches!(read, Read::Ip) {
+    if !matches!(read::packet(skb, hook, &mut packet), Read::Ip) {
         return;
     }
     // As in `sent`: from an address of IPv6 that would be taken for one of IPv4 nobody has come.

@@ -1,5 +1,6 @@
 //! Reading a packet, whichever way it goes.
 
+use enforcer_common::event::Hook;
 use enforcer_common::packet::{Network, Packet, network, parse};
 use enforcer_common::reason::Reason;
 
@@ -25,15 +26,24 @@ impl Read {
     }
 }
 
+/// Reads it into `packet`. The hook must be known to the compiler: only programs of interfaces may call what [`Pulled`] does.
+#[inline(always)]
+pub fn packet(skb: Skb, hook: Hook, packet: &mut Packet) -> Read {
+    match hook {
+        Hook::Packet => at_socket(skb, packet),
+        _ => at_interface(skb, packet),
+    }
+}
+
 /// Reads what a socket of a cgroup sends or receives into `packet`.
 #[inline(never)] // a stack of its own
-pub fn at_socket(skb: Skb, packet: &mut Packet) -> Read {
+fn at_socket(skb: Skb, packet: &mut Packet) -> Read {
     Read::of(if skb.is_v6() { parse(&skb, true, 0, packet) } else { parse(&skb, false, 0, packet) })
 }
 
 /// Reads what passes an interface into `packet`.
 #[inline(never)] // a stack of its own
-pub fn at_interface(skb: Skb, packet: &mut Packet) -> Read {
+fn at_interface(skb: Skb, packet: &mut Packet) -> Read {
     let frame = Pulled(skb);
     Read::of(match network(&frame) {
         Ok(Network::V4(at)) => parse(&frame, false, at, packet),

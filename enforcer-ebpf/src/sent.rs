@@ -77,11 +77,7 @@ pub fn judge(skb: Skb, hook: Hook, packet: &mut Packet) -> Sent {
 #[inline(always)]
 fn rule(met: &Met, hook: Hook, packet: &mut Packet) -> Ruling {
     let mut facts = Facts::NONE;
-    let read = match hook {
-        Hook::Packet => read::at_socket(met.skb, packet),
-        _ => read::at_interface(met.skb, packet),
-    };
-    let ruling = match read {
+    let ruling = match read::packet(met.skb, hook, packet) {
         Read::Ip => before::look(met, packet, &mut facts),
         Read::Arp if matches!(hook, Hook::Packet) => Ruling::deny(Reason::NotIp),
         Read::Arp => before::arp(met, packet.network),

@@ -26,7 +26,7 @@ fn said(stage: &Stage, who: &str, command: &str, expected: &str) -> Result<()> {
     Ok(())
 }
 
-/// `name` of `speaker` asks the workload's server, from `from`, and is answered.
+/// `speaker` asks the workload's server at `to`, from `from`, and is answered.
 fn are_answered(stage: &Stage, speaker: &str, from: IpAddr, to: IpAddr) -> Result<()> {
     let (question, answer) = (Marker::fresh(), Marker::fresh());
     let (from, to) = (SocketAddr::new(from, 4000), SocketAddr::new(to, PORT));

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::process::Command;
+use std::time::Instant;
 
 use super::stage;
 use super::*;
@@ -28,8 +29,10 @@ fn with_itself(there: &Pod, cgroup: &Path, stranger: &str) -> (TcpListener, TcpS
 fn unshared(pod: &Pod, flags: &str) -> Pod {
     let within = pod.inside(|| Pod::run(Command::new("unshare").args([flags, "sleep", "600"])));
     let comm = format!("/proc/{}/comm", within.pid());
+    let begun = Instant::now();
     // Then it has left.
     while fs::read_to_string(&comm).unwrap().trim() != "sleep" {
+        assert!(begun.elapsed() < Duration::from_secs(5), "unshare {flags} does not leave");
         std::thread::sleep(Duration::from_millis(1));
     }
     fs::write(pod.container().join("cgroup.procs"), within.pid().to_string()).unwrap();
